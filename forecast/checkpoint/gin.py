@@ -208,7 +208,7 @@ class _Parser:
         if token.kind == "string":
             return self._string(token)
         if token.kind == "number":
-            return _number(token.text)
+            return self._number(token)
         if token.kind == "macro":
             return Macro(token.text[1:])
         if token.kind == "reference":
@@ -252,11 +252,13 @@ class _Parser:
 
     def _string(self, token: _Token) -> str:
         """A string literal; adjacent ones are joined, as in Python."""
+        literals = [token]
+        while self._peek().kind == "string":
+            literals.append(self._take())
         try:
-            text = ast.literal_eval(token.text)
+            return "".join(ast.literal_eval(literal.text) for literal in literals)
         except (SyntaxError, ValueError):
-            self._fail(token.line, f"malformed string {token.text!r}")
-        return text + self._string(self._take()) if self._peek().kind == "string" else text
+            self._fail(token.line, "malformed string")
 
     def _reference(self, token: _Token) -> Reference:
         scope, _, name = token.text[1:].rpartition("/")
@@ -264,8 +266,10 @@ class _Parser:
         if call:
             self._take()
             self._take_mark(")")
-        return Reference(scope, name, call)
+        return Reference(scope, name.rpartition(".")[2], call)
 
-
-def _number(text: str) -> int | float:
-    return int(text) if re.fullmatch(r"[-+]?[\d_]+", text) else float(text)
+    def _number(self, token: _Token) -> int | float:
+        try:
+            return int(token.text) if re.fullmatch(r"[-+]?[\d_]+", token.text) else float(token.text)
+        except ValueError:
+            self._fail(token.line, "malformed number")
