@@ -38,10 +38,15 @@ def read(path: Path | str) -> Archive:
     Raises UnsafeArchive when it asks for more than arrays and plain containers, InvalidArchive when it is
     truncated, incomplete or holds something else than a model, FileNotFoundError when there is none.
     """
+    return from_bytes(read_bytes(path))
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The bytes of the file at `path`. Raises InvalidArchive when it is larger than any published archive."""
     path = Path(path)
     if (size := path.stat().st_size) > MAX_ARCHIVE_BYTES:
         raise InvalidArchive(f"expected an archive of at most {MAX_ARCHIVE_BYTES} bytes, got {size} in {path}")
-    return from_bytes(path.read_bytes())
+    return path.read_bytes()
 
 
 def from_bytes(data: bytes) -> Archive:
