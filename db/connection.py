@@ -1,0 +1,101 @@
+"""Engines and transactions for SQLite and PostgreSQL."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from db.errors import DatabaseError
+
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 10
+
+SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+"""WAL: readers and the one writer do not wait for each other. FULL: a commit outlives a power cut; with NORMAL
+the last commits could be undone by one, and a published product would be missing from its history."""
+
+
+def engine(url: str) -> Engine:
+    """An engine for `sqlite:///PATH` or `postgresql+psycopg://…`; the directory of a SQLite file is created.
+
+    Raises DatabaseError when the URL names another database or is none.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        psycopg = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(
+            psycopg,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    raise DatabaseError(f"expected a sqlite or postgresql database URL, got {masked_url(url)}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise DatabaseError(
+            f"expected a database URL such as sqlite:///var/sigmacast.db or "
+            f"postgresql://user@host/name, got {masked_url(url)!r}"
+        ) from None
+
+
+def masked_url(url: str) -> str:
+    """The URL with *** for every password in it, fit to be shown."""
+    without_userinfo = re.sub(r"(?<=://)([^:/@\s]*):\S*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&](?:password|sslpassword)=)[^&\s]*", r"\1***", without_userinfo)
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseError("the run history needs a file: expected a URL such as sqlite:///var/sigmacast.db")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(made, "connect", _prepare_sqlite)
+    event.listen(made, "begin", _begin_sqlite)
+    return made
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers take the lock when they begin: one that reads first could not be given it later."""
+    immediate = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def writing(bound: Engine) -> Iterator[Session]:
+    """One transaction that may write: committed at the end, undone when the block raises."""
+    with (
+        Session(bound.execution_options(writes=True), expire_on_commit=False) as session,
+        session.begin(),
+    ):
+        yield session
+
+
+@contextmanager
+def reading(bound: Engine) -> Iterator[Session]:
+    """One consistent read; nothing it changes is kept. Rows stay usable after it."""
+    with Session(bound, expire_on_commit=False) as session:
+        yield session
+        session.expunge_all()

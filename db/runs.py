@@ -1,0 +1,206 @@
+"""Runs: created, found, moved through their states, listed. Functions over a session; the caller commits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Select, Update, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db.errors import IllegalTransition, RunExists, UnknownRun
+from db.schema import Event, Run
+from db.states import ENDED, GIVEN_UP, TRANSITIONS, RunState
+from db.types import Document, UTCDateTime
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes two runs the same forecast."""
+
+    model_hash: str
+    init_time: datetime
+    config_hash: str
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What is known of a run before any work starts."""
+
+    id: str
+    identity: Identity
+    model_name: str
+    source: str
+    store_url: str
+    members: int
+    spec: Document
+    seeds: Document | None = None
+    software: Document | None = None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which runs to list; None means any. `since` and `until` bound the cycle, both inclusive."""
+
+    state: RunState | None = None
+    model: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def create(session: Session, new: NewRun, now: datetime) -> Run:
+    """A row in state `created`. Raises RunExists when an active or published run has the same identity."""
+    run = Run(
+        id=new.id,
+        model_name=new.model_name,
+        model_hash=new.identity.model_hash,
+        init_time=new.identity.init_time,
+        config_hash=new.identity.config_hash,
+        state=RunState.CREATED.value,
+        source=new.source,
+        store_url=new.store_url,
+        members_requested=new.members,
+        spec=new.spec,
+        seeds=new.seeds,
+        software=new.software,
+        created_at=now,
+        lease_token=0,
+    )
+    try:
+        with session.begin_nested():
+            session.add(run)
+    except IntegrityError as error:
+        raise RunExists(
+            f"another run of this model, cycle and configuration is there already (for {new.id})"
+        ) from error
+    tell(session, run.id, now, "state", "created", RunState.CREATED)
+    return run
+
+
+def get(session: Session, run_id: str) -> Run:
+    """The run of this very name, as the database has it now. Raises UnknownRun."""
+    run = session.scalar(select(Run).where(Run.id == run_id).execution_options(populate_existing=True))
+    if run is None:
+        raise UnknownRun(f"there is no run {run_id!r}: `sigmacast runs` lists those there are")
+    return run
+
+
+def find(session: Session, text: str) -> Run:
+    """The run named by its identifier or by the beginning of it; "latest" is the one created last.
+
+    Raises UnknownRun when none or more than one answers.
+    """
+    if text == "latest":
+        found = session.scalars(select(Run).order_by(Run.created_at.desc()).limit(1)).all()
+    else:
+        found = session.scalars(select(Run).where(Run.id.startswith(text, autoescape=True)).limit(20)).all()
+    exact = [run for run in found if run.id == text]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        raise UnknownRun(f"{text!r} is the beginning of several runs: {', '.join(sorted(run.id for run in found))}")
+    raise UnknownRun(f"there is no run {text!r}: `sigmacast runs` lists those there are")
+
+
+def with_identity(session: Session, identity: Identity) -> Run | None:
+    """The active or published run of this identity, or else the failed one that was created last."""
+    same = (
+        select(Run)
+        .where(
+            Run.model_hash == identity.model_hash,
+            Run.init_time == identity.init_time,
+            Run.config_hash == identity.config_hash,
+            Run.state != RunState.CANCELLED.value,
+        )
+        .order_by(Run.created_at.desc(), Run.id.desc())
+    )
+    runs = session.scalars(same).all()
+    standing = [run for run in runs if run.state not in GIVEN_UP]
+    return next(iter([*standing, *runs]), None)
+
+
+def search(session: Session, filters: Filters | None = None, limit: int = 50) -> Sequence[Run]:
+    """Runs that pass the filters, the last created first, at most `limit`."""
+    query = _filtered(select(Run), filters or Filters())
+    return session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)).all()
+
+
+def _filtered(query: Select[tuple[Run]], filters: Filters) -> Select[tuple[Run]]:
+    if filters.state is not None:
+        query = query.where(Run.state == filters.state.value)
+    if filters.model is not None:
+        query = query.where(Run.model_name == filters.model)
+    if filters.since is not None:
+        query = query.where(Run.init_time >= filters.since)
+    if filters.until is not None:
+        query = query.where(Run.init_time <= filters.until)
+    return query
+
+
+def transition(
+    session: Session,
+    run_id: str,
+    to: RunState,
+    now: datetime,
+    *,
+    message: str = "",
+    token: int | None = None,
+    **values: Any,
+) -> None:
+    """Move a run to another state in one conditional UPDATE, and record it with its time.
+
+    `token`, the fencing token, must be given by whoever holds a lease; `values` are further columns to set.
+    Raises IllegalTransition when the run's state does not allow it or another process moved the run first.
+    """
+    allowed = [state.value for state, following in TRANSITIONS.items() if to in following]
+    statement = update(Run).where(Run.id == run_id, Run.state.in_(allowed)).values(state=to.value, **values)
+    if token is not None:
+        statement = statement.where(Run.lease_token == token, Run.lease_pid.is_not(None))
+    if rows_changed(session, statement.values(**_times(to, now))) != 1:
+        run = get(session, run_id)
+        raise IllegalTransition(
+            f"run {run_id} cannot become {to.value}: it is {run.state}"
+            + ("" if token in (None, run.lease_token) else ", and another process has taken it over")
+        )
+    tell(session, run_id, now, "state", message or to.value, to)
+
+
+def _times(to: RunState, now: datetime) -> dict[str, Any]:
+    """The columns that go with a change of state: a run keeps the start of its first attempt."""
+    if to is RunState.RUNNING:
+        first = func.coalesce(Run.started_at, literal(now, UTCDateTime()))
+        return {"started_at": first, "ended_at": None, "error": None}
+    return {"ended_at": now} if to in ENDED else {}
+
+
+def tell(
+    session: Session,
+    run_id: str,
+    now: datetime,
+    kind: str,
+    message: str,
+    state: RunState | None = None,
+) -> None:
+    """Add an event to the run's history."""
+    session.add(
+        Event(
+            run_id=run_id,
+            at=now,
+            kind=kind,
+            message=message,
+            state=state.value if state else None,
+        )
+    )
+    session.flush()
+
+
+def events(session: Session, run_id: str) -> Sequence[Event]:
+    """The run's history in order."""
+    return session.scalars(select(Event).where(Event.run_id == run_id).order_by(Event.id)).all()
+
+
+def rows_changed(session: Session, statement: Update) -> int:
+    """How many rows an UPDATE changed in the database; objects in the session are not touched."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], result).rowcount
