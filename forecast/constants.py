@@ -33,3 +33,6 @@ WATER_VAPOR_HEAT_CAPACITY = 1859.0
 
 SOLAR_CONSTANT = 1361.0
 """Total solar irradiance at one astronomical unit [W m-2] (Kopp and Lean 2011)."""
+
+DRY_ATMOSPHERE_MASS = 5.18e18
+"""Mass that serves as the model's unit of mass [kg], the value of the published models."""

@@ -1,0 +1,114 @@
+"""Spherical harmonic transforms and the spectral calculus on the unit sphere.
+
+Layouts are those of `SpectralGrid`: modal [zonal, level, total], nodal [longitude, level, latitude].
+Sources: Durran 2010, chapter 6; Bourke 1974, Mon. Wea. Rev. 102.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from forecast.dycore.constant import Constant
+from forecast.dycore.spectral_grid import SpectralGrid
+
+_PRECISION = jax.lax.Precision.HIGHEST
+
+CONSTANT_FIELD_COEFFICIENT = 3.5449077018110318
+"""Coefficient [0, 0] of a field that is one everywhere: sqrt(4 pi)."""
+
+
+class SphericalHarmonics(nnx.Module):
+    """Transforms between coefficients and grid values, and derivatives of coefficients."""
+
+    def __init__(self, grid: SpectralGrid):
+        self.grid = grid
+        weighted = grid.legendre_matrix * grid.quadrature_weights[None, :, None]
+        a, b = grid.recurrence
+        l = grid.l[None, :]  # noqa: E741
+        self.fourier = _constant(grid.fourier_matrix)
+        self.legendre = _constant(grid.legendre_matrix.transpose(0, 2, 1))
+        self.weighted_legendre = _constant(weighted)
+        self.gradient_weights = _constant([((l + 1) * a)[:, None], (-l * b)[:, None]])
+        self.divergence_weights = _constant([((l - 1) * a)[:, None], (-(l + 2) * b)[:, None]])
+
+    def to_nodal(self, modal: jax.Array) -> jax.Array:
+        """Coefficients [zonal, level, total] to grid values [longitude, level, latitude]; units unchanged."""
+        zonal, level, total = modal.shape
+        pairs = modal.reshape(zonal // 2, 2 * level, total)
+        waves = jnp.matmul(pairs, self.legendre[...], precision=_PRECISION)
+        waves = waves.reshape(zonal, level * self.grid.latitude_count)
+        nodal = jnp.matmul(self.fourier[...], waves, precision=_PRECISION)
+        return nodal.reshape(-1, level, self.grid.latitude_count)
+
+    def to_modal(self, nodal: jax.Array) -> jax.Array:
+        """Grid values [longitude, level, latitude] to coefficients [zonal, level, total]; units unchanged."""
+        longitude, level, latitude = nodal.shape
+        waves = jnp.matmul(self.fourier[...].T, nodal.reshape(longitude, level * latitude), precision=_PRECISION)
+        pairs = waves.reshape(self.grid.zonal_wavenumbers, 2 * level, latitude)
+        modal = jnp.matmul(pairs, self.weighted_legendre[...], precision=_PRECISION)
+        return modal.reshape(self.grid.zonal_count, level, self.grid.total_wavenumbers)
+
+    def laplacian(self, modal: jax.Array) -> jax.Array:
+        """Laplacian of a scalar."""
+        return modal * jnp.asarray(self.grid.laplacian_eigenvalues, modal.dtype)
+
+    def inverse_laplacian(self, modal: jax.Array) -> jax.Array:
+        """The field of zero mean whose Laplacian is `modal` less its mean."""
+        eigenvalues = self.grid.laplacian_eigenvalues.copy()
+        eigenvalues[0] = float("inf")
+        return modal * jnp.asarray(1 / eigenvalues, modal.dtype)
+
+    def d_dlon(self, modal: jax.Array) -> jax.Array:
+        """Derivative with respect to longitude."""
+        pairs = modal.reshape(self.grid.zonal_wavenumbers, 2, *modal.shape[1:])
+        m = jnp.arange(self.grid.zonal_wavenumbers, dtype=modal.dtype)[:, None, None]
+        return jnp.stack([m * pairs[:, 1], -m * pairs[:, 0]], axis=1).reshape(modal.shape)
+
+    def cos_lat_d_dlat(self, modal: jax.Array) -> jax.Array:
+        """Derivative with respect to latitude times the cosine of latitude."""
+        return _neighbours(modal, self.gradient_weights[...])
+
+    def sec_lat_d_dlat_cos2(self, modal: jax.Array) -> jax.Array:
+        """(1 / cos) d/dlat (cos^2 x)."""
+        return _neighbours(modal, self.divergence_weights[...])
+
+    def cos_lat_gradient(self, modal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Eastward and northward component of the gradient, each times the cosine of latitude."""
+        return self.d_dlon(modal), self.cos_lat_d_dlat(modal)
+
+    def divergence(self, eastward: jax.Array, northward: jax.Array) -> jax.Array:
+        """Divergence of a vector given by its components over the cosine of latitude."""
+        return self.d_dlon(eastward) + self.sec_lat_d_dlat_cos2(northward)
+
+    def curl(self, eastward: jax.Array, northward: jax.Array) -> jax.Array:
+        """Vertical component of the curl of a vector given by its components over the cosine of latitude."""
+        return self.d_dlon(northward) - self.sec_lat_d_dlat_cos2(eastward)
+
+    def cos_lat_velocity(self, vorticity: jax.Array, divergence: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Velocity (eastward, northward) times the cosine of latitude, from its curl and divergence."""
+        psi, chi = self.inverse_laplacian(vorticity), self.inverse_laplacian(divergence)
+        return self.d_dlon(chi) - self.cos_lat_d_dlat(psi), self.cos_lat_d_dlat(chi) + self.d_dlon(psi)
+
+    def clip(self, modal: jax.Array, count: int = 1) -> jax.Array:
+        """The same coefficients with the highest `count` total wavenumbers set to zero."""
+        keep = self.grid.l < self.grid.total_wavenumbers - count
+        return modal * jnp.asarray(keep, modal.dtype)
+
+
+def change_truncation(modal: jax.Array, source: SpectralGrid, target: SpectralGrid) -> jax.Array:
+    """Coefficients on another truncation: extra ones dropped, missing ones zero."""
+    zonal = min(source.zonal_count, target.zonal_count)
+    total = min(source.total_wavenumbers, target.total_wavenumbers)
+    padding = [(0, target.zonal_count - zonal), (0, 0), (0, target.total_wavenumbers - total)]
+    return jnp.pad(modal[:zonal, :, :total], padding)
+
+
+def _neighbours(modal: jax.Array, weights: jax.Array) -> jax.Array:
+    """Sum of the weighted coefficients one total wavenumber above and one below."""
+    from_above = jnp.pad((weights[0] * modal)[..., 1:], [(0, 0), (0, 0), (0, 1)])
+    from_below = jnp.pad((weights[1] * modal)[..., :-1], [(0, 0), (0, 0), (1, 0)])
+    return from_above + from_below
+
+
+def _constant(value: object) -> Constant:
+    return Constant(jnp.asarray(value, jnp.float32))

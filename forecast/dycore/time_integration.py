@@ -1,0 +1,66 @@
+"""Implicit-explicit Runge-Kutta time integration."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+
+from forecast.dycore.equations import ImExEquation
+from forecast.dycore.state import State
+
+
+@dataclass(frozen=True)
+class ImExScheme:
+    """A stiffly accurate scheme with an explicit first stage, as rows of coefficients.
+
+    `explicit[i]` and `implicit[i]` weigh the tendencies of the stages before i + 1 (and, as the last
+    entry of an implicit row, of that stage itself). The last stage is the step.
+    """
+
+    explicit: Sequence[Sequence[float]]
+    implicit: Sequence[Sequence[float]]
+
+
+SIL3 = ImExScheme(
+    explicit=((1 / 3,), (1 / 6, 1 / 2), (1 / 2, -1 / 2, 1.0)),
+    implicit=((1 / 6, 1 / 6), (1 / 3, 0.0, 1 / 3), (3 / 8, 0.0, 3 / 8, 1 / 4)),
+)
+"""Third order for the explicit, second for the implicit terms (Whitaker and Kar 2013, Mon. Wea. Rev. 141)."""
+
+
+def imex_step(equation: ImExEquation, time_step: float, scheme: ImExScheme = SIL3) -> Callable[[State], State]:
+    """The map that advances a state by `time_step` (nondimensional).
+
+    A stage Y solves Y - h G(Y) = Y*, so its implicit tendency is (Y - Y*) / h and needs no evaluation.
+    """
+
+    def step(start: State) -> State:
+        stage = start
+        explicit = []
+        implicit = [equation.implicit(start)]
+        for explicit_row, implicit_row in zip(scheme.explicit, scheme.implicit, strict=True):
+            explicit.append(equation.explicit(stage))
+            guess = _combine(start, time_step, (*explicit_row, *implicit_row[:-1]), (*explicit, *implicit))
+            h = time_step * implicit_row[-1]
+            stage = equation.solve(guess, h)
+            implicit.append(jax.tree.map(lambda y, y_star, h=h: (y - y_star) / h, stage, guess))
+        return stage
+
+    return step
+
+
+def repeated(step: Callable[[State], State], count: int) -> Callable[[State], State]:
+    """`step` applied `count` times."""
+    if count == 1:
+        return step
+    return lambda state: jax.lax.fori_loop(0, count, lambda _, x: step(x), state)
+
+
+def _combine(start: State, time_step: float, weights: Sequence[float], tendencies: Sequence[State]) -> State:
+    """start + time_step * sum(weights * tendencies), without the terms of zero weight."""
+    used = [(time_step * weight, tendency) for weight, tendency in zip(weights, tendencies, strict=True) if weight]
+
+    def combine(x: jax.Array, *parts: jax.Array) -> jax.Array:
+        return x + sum(weight * part for (weight, _), part in zip(used, parts, strict=True))
+
+    return jax.tree.map(combine, start, *(tendency for _, tendency in used))
