@@ -1,0 +1,204 @@
+"""From the fields of files, one at a time, to a checked analysis on the model's grid."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.fields import LEVEL_FIELDS
+from forecast.grids import RegularGrid, Regridder
+from ingest import moisture
+from ingest.analysis import Analysis, InputFile, Origin
+from ingest.canonical import RawField, canonical_dataset
+from ingest.checks import check_analysis, check_field, check_hydrostatic, check_levels
+from ingest.errors import Refused
+from ingest.fill import Column, fill_cloud, fill_geopotential, fill_held, fill_temperature
+from ingest.forcing import FIELDS_READ, forcing_fields
+from ingest.source import ModelNeeds
+
+Array = NDArray[Any]
+
+_LIQUID = "mass_fraction_of_cloud_liquid_water_in_air"
+_ICE = "mass_fraction_of_cloud_ice_in_air"
+_REGRIDDED = "conservative regridding"
+
+
+@dataclass
+class LevelStore:
+    """Fields of one quantity by level [hPa], on the model's grid, each with method and source."""
+
+    values: dict[int, Array] = field(default_factory=dict)
+    methods: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def put(self, level: int, values: Array, method: str, source: str) -> None:
+        """Add a level."""
+        self.values[level] = values
+        self.methods[level] = method, source
+
+    def origins(self) -> list[Origin]:
+        """Provenance, one entry for each level."""
+        return [
+            {"levels": [level], "method": method, "source": source} for level, (method, source) in self.methods.items()
+        ]
+
+
+class Assembly:
+    """Takes the fields of one valid time, then builds the analysis.
+
+    Level fields are checked on their own grid and regridded at once, so that the memory in use is that
+    of the model's grid and of four surface fields, however fine the files.
+    """
+
+    def __init__(self, needs: ModelNeeds, where: str) -> None:
+        self._needs = needs
+        self._where = where
+        self._levels: dict[str, LevelStore] = {}
+        self._surface: dict[str, RawField] = {}
+        self._digests: dict[tuple[str, int | None], tuple[bytes, str]] = {}
+        self._members: dict[int, str] = {}
+        self._regridders: dict[bytes, Regridder] = {}
+
+    def add(self, raw: RawField) -> None:
+        """Check and keep one field; raises SourceError when it is not sound, or contradicts an earlier one."""
+        self._require_one_member(raw)
+        if self._is_repeated(raw):
+            return
+        check_field(raw)
+        if raw.level is None:
+            self._surface[raw.quantity.name] = raw
+        else:
+            store = self._levels.setdefault(raw.quantity.name, LevelStore())
+            store.put(raw.level, self._regridder(raw.grid)(raw.values), f"as given; {_REGRIDDED}", raw.file_name)
+
+    def build(self, cycle: datetime, inputs: list[InputFile]) -> Analysis:
+        """The analysis; raises Incomplete, Broken or Refused when the fields do not make one."""
+        stores = self._derived()
+        check_levels({name: set(store.values) for name, store in stores.items()}, self._where)
+        self._check_hydrostatic(stores)
+        columns = self._filled(stores)
+        forcing, provenance = forcing_fields(self._surface, self._needs.grid, self._where)
+        arrays = {name: column.values for name, column in columns.items()} | forcing
+        provenance |= {name: column.origins for name, column in columns.items()}
+        dataset = canonical_dataset(arrays, self._needs)
+        return check_analysis(Analysis(dataset, cycle, provenance, inputs), cycle, self._needs)
+
+    def _require_one_member(self, raw: RawField) -> None:
+        self._members.setdefault(raw.member, raw.origin)
+        if len(self._members) > 1:
+            (one, first), (two, second) = list(self._members.items())[:2]
+            raise Refused(
+                f"{self._where}: expected one analysis, found members {one} ({first}) and {two} ({second}) of an "
+                "ensemble; give a file with a single analysis or member"
+            )
+
+    def _is_repeated(self, raw: RawField) -> bool:
+        """Whether the very same field came before; raises Refused when another one did for the same place."""
+        key = raw.quantity.name, raw.level
+        digest = hashlib.sha256(raw.values.tobytes()).digest()
+        known = self._digests.setdefault(key, (digest, raw.origin))
+        if known[0] != digest:
+            raise Refused(
+                f"{raw.label}: expected this field once, found it also in {known[1]} with other values; "
+                "give files of one analysis only"
+            )
+        return known[1] != raw.origin
+
+    def _regridder(self, grid: RegularGrid) -> Regridder:
+        key = grid.longitudes.tobytes() + grid.latitudes.tobytes()
+        if key not in self._regridders:
+            self._regridders[key] = Regridder(grid, self._needs.grid)
+        return self._regridders[key]
+
+    def _derived(self) -> dict[str, LevelStore]:
+        """The level fields under their canonical names, made from what the files give instead."""
+        given = self._levels
+        temperature = given.get("air_temperature", LevelStore())
+        stores = {name: given.get(name, LevelStore()) for name in LEVEL_FIELDS}
+        _complete(stores["geopotential"], given.get("geopotential_height"), "height times 9.80665", lambda _, z: z)
+        _complete(
+            stores["specific_humidity"],
+            _with_temperature(given.get("relative_humidity"), temperature),
+            "from relative humidity and temperature, saturation over mixed phase (IFS)",
+            lambda level, r: moisture.specific_humidity(r, temperature.values[level], 100.0 * level),
+        )
+        water, ice = given.get("cloud_mixing_ratio"), given.get("cloud_ice_mixing_ratio")
+        if ice is None and not stores[_ICE].values:
+            self._split_cloud(stores, _with_temperature(water, temperature), temperature)
+        else:
+            _complete(stores[_LIQUID], water, "from mixing ratio", lambda _, r: moisture.specific_content(r))
+            _complete(stores[_ICE], ice, "from mixing ratio", lambda _, r: moisture.specific_content(r))
+        return stores
+
+    def _split_cloud(self, stores: dict[str, LevelStore], total: LevelStore | None, temperature: LevelStore) -> None:
+        """Ice and liquid from one mixing ratio of all cloud, by temperature."""
+        method = "share of total cloud mixing ratio by temperature, mixed phase from 250.16 to 273.16 K (IFS)"
+
+        def liquid(level: int, ratio: Array) -> Array:
+            return moisture.specific_content(ratio) * moisture.liquid_share(temperature.values[level])
+
+        def frozen(level: int, ratio: Array) -> Array:
+            return moisture.specific_content(ratio) * (1.0 - moisture.liquid_share(temperature.values[level]))
+
+        _complete(stores[_LIQUID], total, method, liquid)
+        _complete(stores[_ICE], total, method, frozen)
+
+    def _check_hydrostatic(self, stores: dict[str, LevelStore]) -> None:
+        levels = tuple(sorted(stores["geopotential"].values))
+        humidity = fill_held(stores["specific_humidity"].values, levels, [])
+        stacks = [
+            np.stack([stores[name].values[level] for level in levels]) for name in ("geopotential", "air_temperature")
+        ]
+        check_hydrostatic(levels, *stacks, humidity.values, self._needs.grid, self._where)
+
+    def _filled(self, stores: dict[str, LevelStore]) -> dict[str, Column]:
+        """Every level field on every level of the model."""
+        levels, shape = self._needs.levels, self._needs.grid.shape
+        columns = {}
+        for name, store in stores.items():
+            if name in (_LIQUID, _ICE):
+                columns[name] = fill_cloud(store.values, levels, store.origins(), shape)
+            elif name == "air_temperature":
+                columns[name] = fill_temperature(store.values, levels, store.origins())
+            elif name != "geopotential":
+                columns[name] = fill_held(store.values, levels, store.origins())
+        height = stores["geopotential"]
+        columns["geopotential"] = fill_geopotential(
+            height.values,
+            levels,
+            height.origins(),
+            columns["air_temperature"].values,
+            columns["specific_humidity"].values,
+        )
+        return columns
+
+
+def assemble(fields: Iterable[RawField], needs: ModelNeeds, where: str) -> Assembly:
+    """An assembly of these fields."""
+    assembly = Assembly(needs, where)
+    for raw in fields:
+        assembly.add(raw)
+    return assembly
+
+
+def _complete(
+    store: LevelStore, other: LevelStore | None, how: str, convert: Callable[[int, Array], Array]
+) -> None:
+    """Add to a store the levels that it lacks, converted from another quantity."""
+    if other is None:
+        return
+    for level, values in other.values.items():
+        if level not in store.values:
+            method, source = other.methods[level]
+            store.put(level, convert(level, values), method.replace("as given", how), source)
+
+
+def _with_temperature(store: LevelStore | None, temperature: LevelStore) -> LevelStore | None:
+    """The levels of a store that also have a temperature."""
+    if store is None:
+        return None
+    common = [level for level in store.values if level in temperature.values]
+    return LevelStore({k: store.values[k] for k in common}, {k: store.methods[k] for k in common})

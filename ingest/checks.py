@@ -1,0 +1,217 @@
+"""Checks that keep what is no global analysis from the model; each error says what was expected and found."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from forecast.fields import FIELDS, FORCING_FIELDS
+from forecast.grids import Grid
+from ingest.analysis import Analysis
+from ingest.atmosphere import standard_geopotential, standard_temperature, thickness
+from ingest.canonical import RawField
+from ingest.errors import Broken, Incomplete, Refused, WrongTime
+from ingest.moisture import virtual_temperature
+from ingest.source import ModelNeeds
+
+Array = NDArray[Any]
+
+REQUIRED_LEVELS = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 925, 1000)
+"""Levels [hPa] that a file must hold of every level field but cloud; what lies between them can be filled."""
+
+_STATE = ("geopotential", "geopotential_height", "air_temperature", "eastward_wind", "northward_wind")
+
+_SPIKE_LIMITS = {
+    "air_temperature": 45.0,
+    "eastward_wind": 80.0,
+    "northward_wind": 80.0,
+    "geopotential": 8_000.0,
+    "geopotential_height": 8_000.0,
+}
+"""Greatest difference from the mean of the neighbours to the east and west that an analysis can have."""
+
+_TEMPERATURE_MEAN_LIMIT = 25.0
+_THICKNESS_LIMIT = 0.12
+"""Greatest misfit of a layer's thickness to its temperature, as a share of the thickness."""
+_THICKNESS_FLOOR = 400.0
+"""Misfit [m2 s-2] that extrapolation below the ground and packing can leave in a thin layer."""
+
+
+def check_field(field: RawField) -> None:
+    """Check one field of a file, on the file's own grid.
+
+    Raises Incomplete where values are missing on a pressure level, Refused where they are out of range,
+    constant or in other units, and Broken where one stands out from its neighbours as no weather does.
+    """
+    missing = np.isnan(field.values)
+    if missing.all() or (field.quantity.on_levels and missing.any()):
+        raise Incomplete(
+            f"{field.label}: expected a value at every grid point, found {missing.sum()} of {missing.size} missing, "
+            f"the first at {_place(field.grid, missing)}; give a file without gaps"
+        )
+    _check_range(field, missing)
+    if field.quantity.on_levels:
+        _check_variation(field)
+        _check_unit_by_level(field)
+        _check_spikes(field)
+
+
+def _check_range(field: RawField, missing: Array) -> None:
+    low, high = field.quantity.valid_range
+    outside = ~missing & ((field.values < low) | (field.values > high))
+    if outside.any():
+        found = field.values[outside][0]
+        raise Refused(
+            f"{field.label}: expected values between {low:g} and {high:g} in SI units, found {found:g} at "
+            f"{_place(field.grid, outside)} and {outside.sum()} points outside in all; check the units of the file"
+        )
+
+
+def _check_variation(field: RawField) -> None:
+    if field.quantity.name in _STATE and np.ptp(field.values) == 0.0:
+        raise Refused(f"{field.label}: expected a field that varies, found {field.values.flat[0]:g} everywhere")
+
+
+def _check_unit_by_level(field: RawField) -> None:
+    """A level's mean betrays another unit, or another level, where the range does not."""
+    assert field.level is not None
+    mean, greatest = _area_mean(field.values, field.grid), float(field.values.max())
+    name = field.quantity.name
+    if name == "air_temperature":
+        _require_near(field, mean, float(standard_temperature(field.level)), _TEMPERATURE_MEAN_LIMIT, "K")
+    if name in ("geopotential", "geopotential_height"):
+        expected = standard_geopotential(field.level)
+        _require_near(field, mean, expected, 5_000.0 + 0.08 * abs(expected), "m2 s-2")
+    if name == "relative_humidity" and field.level >= 300 and greatest < 0.3:
+        raise Refused(
+            f"{field.label}: expected per cent up to about 100, found at most {100 * greatest:g}; "
+            "it may be a fraction: convert the file"
+        )
+    if name == "specific_humidity" and field.level >= 850 and not 0.004 < greatest:
+        raise Refused(f"{field.label}: expected kg kg-1 up to about 0.02, found at most {greatest:g}; convert the file")
+
+
+def _require_near(field: RawField, mean: float, expected: float, limit: float, unit: str) -> None:
+    if abs(mean - expected) > limit:
+        raise Refused(
+            f"{field.label}: expected a global mean within {limit:.4g} of {expected:.6g} {unit}, found {mean:.6g}; "
+            "check the file's units and levels"
+        )
+
+
+def _check_spikes(field: RawField) -> None:
+    limit = _SPIKE_LIMITS.get(field.quantity.name)
+    if limit is None:
+        return
+    neighbours = 0.5 * (np.roll(field.values, 1, axis=0) + np.roll(field.values, -1, axis=0))
+    spikes = np.abs(field.values - neighbours) > limit
+    if spikes.any():
+        raise Broken(
+            f"{field.label}: expected neighbours within {limit:g}, found {field.values[spikes][0]:g} between values "
+            f"near {neighbours[spikes][0]:g} at {_place(field.grid, spikes)}; the data are damaged, fetch the file again"
+        )
+
+
+def check_levels(levels: Mapping[str, Collection[int]], where: str) -> None:
+    """Check that the state is complete; `levels` holds the levels found for each canonical variable.
+
+    Raises Incomplete naming every variable and level that is absent: all of REQUIRED_LEVELS, and any
+    level that another variable of the state has.
+    """
+    state = [name for name in levels if name in _STATE]
+    union = set(REQUIRED_LEVELS).union(*(levels[name] for name in state))
+    absent = {name: sorted(union - set(levels[name])) for name in state}
+    humidity = levels.get("specific_humidity", ())
+    absent["specific_humidity"] = sorted(set(REQUIRED_LEVELS) - set(humidity))
+    listed = "; ".join(
+        f"{name} {'at all levels' if not levels.get(name) else f'at {_listing(gaps)} hPa'}"
+        for name, gaps in absent.items()
+        if gaps
+    )
+    if listed:
+        raise Incomplete(
+            f"{where}: expected geopotential (or its height), temperature, both winds and humidity on common "
+            f"pressure levels with at least {_listing(REQUIRED_LEVELS)} hPa; missing are {listed}; "
+            "add the files that hold them"
+        )
+
+
+def check_time(found: Collection[datetime], cycle: datetime, where: str) -> None:
+    """Raises WrongTime when nothing found is valid at the cycle."""
+    if cycle not in found:
+        times = ", ".join(f"{moment:%Y-%m-%d %H:%M} UTC" for moment in sorted(found)[:4]) or "none"
+        raise WrongTime(
+            f"{where}: expected fields valid at the cycle {cycle:%Y-%m-%d %H:%M} UTC, found {times}; "
+            "ask for the cycle that the file holds, or give the file of this one"
+        )
+
+
+def check_hydrostatic(
+    levels: tuple[int, ...], geopotential: Array, temperature: Array, humidity: Array, grid: Grid, where: str
+) -> None:
+    """Check that thickness agrees with temperature in every layer and place; levels [hPa] top first.
+
+    Raises Broken: a field is damaged, or belongs to another level or time.
+    """
+    virtual = virtual_temperature(temperature, humidity)
+    for upper, lower in zip(range(len(levels) - 1), range(1, len(levels)), strict=True):
+        rise = geopotential[upper] - geopotential[lower]
+        expected = thickness(virtual[lower], virtual[upper], levels[lower], levels[upper])
+        wrong = np.abs(rise - expected) > _THICKNESS_FLOOR + _THICKNESS_LIMIT * expected
+        if wrong.any():
+            raise Broken(
+                f"{where}: expected {expected[wrong][0]:.6g} m2 s-2 between {levels[lower]} and {levels[upper]} hPa "
+                f"from the temperature at {_place(grid, wrong)}, found {rise[wrong][0]:.6g}; a field of geopotential "
+                "or temperature is damaged or belongs to another level or time: fetch the file again"
+            )
+
+
+def check_analysis(analysis: Analysis, cycle: datetime, needs: ModelNeeds) -> Analysis:
+    """The analysis itself, after the last check that it is what the model needs.
+
+    Raises WrongTime, Incomplete or Refused; they name variable, level and place.
+    """
+    check_time([analysis.valid_time], cycle, "the analysis")
+    absent = [name for name in needs.variables if name not in analysis.dataset]
+    if absent:
+        raise Incomplete(f"the analysis: expected {', '.join(needs.variables)}; missing are {', '.join(absent)}")
+    for name in needs.variables:
+        _check_variable(analysis.dataset[name], needs)
+    return analysis
+
+
+def _check_variable(variable: xr.DataArray, needs: ModelNeeds) -> None:
+    name = str(variable.name)
+    grid = needs.grid
+    shape = grid.shape if name in FORCING_FIELDS else (len(needs.levels), *grid.shape)
+    if variable.shape != shape or variable.dtype != np.float32:
+        raise Refused(f"{name}: expected float32 of shape {shape}, found {variable.dtype} of shape {variable.shape}")
+    low, high = FIELDS[name].valid_range
+    values = variable.values.reshape(-1, *grid.shape)
+    wrong = ~((values >= low) & (values <= high))
+    if wrong.any():
+        level = int(np.argmax(wrong.any(axis=(1, 2))))
+        at = "" if name in FORCING_FIELDS else f" at {needs.levels[level]} hPa"
+        raise Refused(
+            f"{name}{at}: expected values between {low:g} and {high:g} {FIELDS[name].units}, found "
+            f"{values[level][wrong[level]][0]:g} at {_place(grid, wrong[level])}"
+        )
+
+
+def _place(grid: Grid, where: Array) -> str:
+    """The first place of a mask [longitude, latitude] in words."""
+    column, row = np.argwhere(where)[0]
+    latitude, longitude = float(grid.latitudes[row]), float(grid.longitudes[column]) % 360.0
+    return f"{abs(latitude):.2f} {'N' if latitude >= 0 else 'S'} {longitude:.2f} E"
+
+
+def _area_mean(values: Array, grid: Grid) -> float:
+    weights = np.cos(np.deg2rad(grid.latitudes)).clip(0.0)
+    return float(np.average(values.mean(axis=0, dtype=np.float64), weights=weights))
+
+
+def _listing(levels: Collection[int]) -> str:
+    return ", ".join(map(str, sorted(levels)))

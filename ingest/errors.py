@@ -1,0 +1,40 @@
+"""What can go wrong with a source of analyses.
+
+Every error says what the caller should do:
+
+    SourceError
+    ├── NotYetAvailable   not there yet: ask again after the source's latency
+    ├── Gone              no longer there, or never was: use another source or path
+    ├── Broken            damaged or cut off: fetch the file again
+    ├── Incomplete        sound, but variables, levels or places are missing: add the files that hold them
+    └── Refused           sound, but not a global analysis in the units expected: give another file
+        └── WrongTime     valid at another time: ask for that cycle, or give the file of this one
+"""
+
+
+class SourceError(Exception):
+    """An analysis could not be had."""
+
+
+class NotYetAvailable(SourceError):
+    """The cycle is not published yet; ask again after the source's latency."""
+
+
+class Gone(SourceError):
+    """The source does not have this, nor will it; use another source or path."""
+
+
+class Broken(SourceError):
+    """The bytes are damaged or cut off; fetch the file again."""
+
+
+class Incomplete(SourceError):
+    """Variables, levels or places are missing; add the files that hold them."""
+
+
+class Refused(SourceError):
+    """The content is not a global analysis in the expected units; give another file."""
+
+
+class WrongTime(Refused):
+    """The content is valid at another time; ask for that cycle, or give the file of this one."""

@@ -1,0 +1,149 @@
+"""Levels that the model needs and the file lacks, each filled by a stated method.
+
+Between given levels every field is linear in log pressure, and geopotential is integrated
+hydrostatically from virtual temperature and tied to the given levels. Above the highest given level
+nothing is extrapolated linearly: temperature relaxes to the standard atmosphere, winds and humidity
+are held, cloud is zero, and geopotential follows hydrostatically.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.analysis import Origin
+from ingest.atmosphere import standard_temperature, thickness
+from ingest.moisture import virtual_temperature
+
+Array = NDArray[Any]
+
+FILLED = "filled in by ingest"
+"""The source named in the provenance of levels that no file holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A field on all levels of the model [level, longitude, latitude], top first, and how each came to be."""
+
+    values: Array
+    origins: list[Origin]
+
+
+def fill_temperature(given: Mapping[int, Array], levels: tuple[int, ...], origins: list[Origin]) -> Column:
+    """Temperature [K]; above the top the anomaly there decays in proportion to pressure."""
+    top = min(given)
+    anomaly = given[top] - standard_temperature(top)
+    above = {level: standard_temperature(level) + anomaly * (level / top) for level in levels if level < top}
+    method = f"standard atmosphere 1976 plus the anomaly at {top} hPa, damped in proportion to pressure"
+    return _fill(given, levels, origins, above, method)
+
+
+def fill_held(given: Mapping[int, Array], levels: tuple[int, ...], origins: list[Origin]) -> Column:
+    """Wind or humidity; above the top held at the value there."""
+    top = min(given)
+    above = {level: given[top] for level in levels if level < top}
+    return _fill(given, levels, origins, above, f"held from {top} hPa")
+
+
+def fill_cloud(
+    given: Mapping[int, Array], levels: tuple[int, ...], origins: list[Origin], shape: tuple[int, ...]
+) -> Column:
+    """Cloud condensate; zero above the top and below the bottom of what is given, or everywhere if nothing is."""
+    zero = np.zeros(shape, dtype=np.float32)
+    if not given:
+        absent: Origin = {"levels": list(levels), "method": "zero: the files hold no cloud", "source": FILLED}
+        return Column(np.stack([zero] * len(levels)), [absent])
+    outside = {level: zero for level in levels if not min(given) <= level <= max(given)}
+    return _fill(given, levels, origins, outside, "zero: the files hold no cloud here")
+
+
+def fill_geopotential(
+    given: Mapping[int, Array], levels: tuple[int, ...], origins: list[Origin], temperature: Array, humidity: Array
+) -> Column:
+    """Geopotential [m2 s-2] from what is given and the filled temperature [K] and humidity [kg kg-1]."""
+    virtual = dict(zip(levels, virtual_temperature(temperature, humidity), strict=True))
+    ordered, known = sorted(given), dict(given)
+    for upper, lower in zip(ordered[:-1], ordered[1:], strict=True):
+        known |= _between(given, virtual, upper, lower, levels)
+    for level in sorted((level for level in levels if level < ordered[0]), reverse=True):
+        below = min(known)
+        known[level] = known[below] + thickness(virtual[below], virtual[level], below, level)
+    filled = [
+        _origin(level, f"hydrostatic with virtual temperature{_between_text(level, ordered)}")
+        for level in levels
+        if level not in given
+    ]
+    return Column(np.stack([known[level] for level in levels]), _merged(levels, origins, filled))
+
+
+def _between(
+    given: Mapping[int, Array], virtual: Mapping[int, Array], upper: int, lower: int, levels: tuple[int, ...]
+) -> dict[int, Array]:
+    """Geopotential within a gap: integrated upward, the misfit at the top spread in log pressure."""
+    path = [lower, *sorted((level for level in levels if upper < level < lower), reverse=True), upper]
+    if len(path) == 2:
+        return {}
+    rise = [np.zeros_like(given[lower])]
+    for below, above in zip(path[:-1], path[1:], strict=True):
+        rise.append(rise[-1] + thickness(virtual[below], virtual[above], below, above))
+    misfit = given[upper] - given[lower] - rise[-1]
+    share = [np.log(lower / level) / np.log(lower / upper) for level in path]
+    return {level: given[lower] + rise[k] + share[k] * misfit for k, level in enumerate(path[1:-1], start=1)}
+
+
+def _fill(
+    given: Mapping[int, Array],
+    levels: tuple[int, ...],
+    origins: list[Origin],
+    outside: Mapping[int, Array],
+    outside_method: str,
+) -> Column:
+    ordered = sorted(given)
+    values, filled = [], []
+    for level in levels:
+        if level in given:
+            values.append(given[level])
+        elif level in outside:
+            values.append(outside[level])
+            filled.append(_origin(level, outside_method))
+        else:
+            values.append(_interpolated(given, ordered, level))
+            filled.append(_origin(level, f"linear in log pressure{_between_text(level, ordered)}"))
+    return Column(np.stack(values), _merged(levels, origins, filled))
+
+
+def _interpolated(given: Mapping[int, Array], ordered: list[int], level: int) -> Array:
+    upper, lower = _neighbours(level, ordered)
+    share = np.log(level / upper) / np.log(lower / upper)
+    return (1.0 - share) * given[upper] + share * given[lower]
+
+
+def _neighbours(level: int, ordered: list[int]) -> tuple[int, int]:
+    return max(p for p in ordered if p < level), min(p for p in ordered if p > level)
+
+
+def _between_text(level: int, ordered: list[int]) -> str:
+    if level < ordered[0]:
+        return f" above {ordered[0]} hPa"
+    upper, lower = _neighbours(level, ordered)
+    return f" between {upper} and {lower} hPa"
+
+
+def _origin(level: int, method: str) -> Origin:
+    return {"levels": [level], "method": method, "source": FILLED}
+
+
+def _merged(levels: tuple[int, ...], given: list[Origin], filled: list[Origin]) -> list[Origin]:
+    """One entry for each method and source, in the order of its first level."""
+    by_key: dict[tuple[str, str], list[int]] = {}
+    for origin in (*given, *filled):
+        wanted = [level for level in origin["levels"] if level in levels]
+        by_key.setdefault((origin["method"], origin["source"]), []).extend(wanted)
+    merged: list[Origin] = [
+        {"levels": sorted(found), "method": method, "source": source}
+        for (method, source), found in by_key.items()
+        if found
+    ]
+    return sorted(merged, key=lambda origin: origin["levels"][0])

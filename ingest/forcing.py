@@ -1,0 +1,130 @@
+"""Sea surface temperature and sea ice on the model's grid, with a value everywhere.
+
+The model weights these by its own land-sea mask, so what stands over land is of no account as long as
+it is a number; the published models were trained with the nearest value there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from forecast.grids import GaussianGrid, Grid, RegularGrid, Regridder
+from ingest.analysis import Origin
+from ingest.canonical import RawField
+from ingest.errors import Incomplete, Refused
+
+Array = NDArray[Any]
+
+FREEZING_SEA = 271.46
+"""Temperature [K] of sea water under ice, as in ERA5."""
+
+_LAND = 0.5
+_OPEN_WATER = 0.15
+"""Ice fraction below which the surface temperature is that of the water."""
+_LEAST_SEA = 0.4
+"""Share of the globe that must have a sea surface temperature."""
+
+FIELDS_READ = ("sea_surface_temperature", "surface_temperature", "sea_ice_area_fraction", "land_area_fraction")
+
+
+def forcing_fields(
+    fields: Mapping[str, RawField], target: GaussianGrid, where: str
+) -> tuple[dict[str, Array], dict[str, list[Origin]]]:
+    """Both forcing fields [longitude, latitude] and their provenance, from fields of FIELDS_READ by name.
+
+    Raises Incomplete when what they can be made from is absent.
+    """
+    if "sea_ice_area_fraction" not in fields:
+        raise Incomplete(
+            f"{where}: expected the sea ice area fraction (GRIB ci or siconc), found none; "
+            "add the file that holds it"
+        )
+    ice = fields["sea_ice_area_fraction"]
+    temperature, source, how = _sea_surface_temperature(fields, where)
+    sea_ice = np.clip(_masked(ice, fields.get("land_area_fraction")), 0.0, 1.0)
+    arrays = {
+        "sea_surface_temperature": _prepared(temperature, source.grid, target),
+        "sea_ice_area_fraction": np.clip(_prepared(sea_ice, ice.grid, target), 0.0, 1.0),
+    }
+    suffix = "conservative regridding over sea, nearest sea point over land"
+    return arrays, {
+        "sea_surface_temperature": [{"levels": [], "method": f"{how}; {suffix}", "source": source.file_name}],
+        "sea_ice_area_fraction": [{"levels": [], "method": f"as given; {suffix}", "source": ice.file_name}],
+    }
+
+
+def fill_from_nearest(values: Array, grid: Grid) -> Array:
+    """Values [longitude, latitude] with NaN replaced by the nearest value on the sphere."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    longitude, latitude = np.meshgrid(np.deg2rad(grid.longitudes), np.deg2rad(grid.latitudes), indexing="ij")
+    points = np.stack(
+        [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
+    )
+    _, nearest = cKDTree(points[~missing]).query(points[missing])
+    result = values.copy()
+    result[missing] = values[~missing][nearest]
+    return result
+
+
+def _sea_surface_temperature(fields: Mapping[str, RawField], where: str) -> tuple[Array, RawField, str]:
+    """Values on the file's grid with NaN over land, the field that they come from, and how."""
+    land = fields.get("land_area_fraction")
+    if "sea_surface_temperature" in fields:
+        field = fields["sea_surface_temperature"]
+        values, how = _masked(field, land), "as given"
+    elif "surface_temperature" in fields and land is not None:
+        field, ice = fields["surface_temperature"], fields["sea_ice_area_fraction"]
+        values = _open_water(_masked(field, land), _on_same_grid(ice, field))
+        how = (
+            f"surface temperature where land fraction < {_LAND} and ice fraction < {_OPEN_WATER}, "
+            f"{FREEZING_SEA} K under ice"
+        )
+    else:
+        raise Incomplete(
+            f"{where}: expected the sea surface temperature, or the surface temperature with a land-sea mask, found "
+            f"{', '.join(sorted(fields)) or 'neither'}; add the file that holds them"
+        )
+    _require_sea(values, field)
+    return values, field, how
+
+
+def _open_water(surface: Array, ice: Array) -> Array:
+    water = np.where(np.nan_to_num(ice) < _OPEN_WATER, np.maximum(surface, FREEZING_SEA), FREEZING_SEA)
+    return np.where(np.isnan(surface), np.nan, water)
+
+
+def _masked(field: RawField, land: RawField | None) -> Array:
+    """Values with NaN over land, where a land-sea mask is given on the same grid."""
+    if land is None or not _same_grid(land.grid, field.grid):
+        return field.values
+    return np.where(land.values < _LAND, field.values, np.nan)
+
+
+def _on_same_grid(field: RawField, other: RawField) -> Array:
+    if not _same_grid(field.grid, other.grid):
+        raise Refused(f"{field.label}: expected the grid of {other.label}, found another; give both on one grid")
+    return field.values
+
+
+def _same_grid(one: RegularGrid, other: RegularGrid) -> bool:
+    return np.array_equal(one.longitudes, other.longitudes) and np.array_equal(one.latitudes, other.latitudes)
+
+
+def _require_sea(values: Array, field: RawField) -> None:
+    weights = np.cos(np.deg2rad(field.grid.latitudes)).clip(0.0)
+    share = float(np.average(np.isfinite(values).mean(axis=0), weights=weights))
+    if share < _LEAST_SEA:
+        raise Incomplete(
+            f"{field.label}: expected values over the sea, at least {_LEAST_SEA:.0%} of the globe, found {share:.0%}; "
+            "give a file that covers all seas"
+        )
+
+
+def _prepared(values: Array, source: RegularGrid, target: GaussianGrid) -> Array:
+    regridded = Regridder(source, target)(np.asarray(values, dtype=np.float32))
+    return fill_from_nearest(regridded, target)

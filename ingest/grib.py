@@ -1,0 +1,168 @@
+"""GRIB editions 1 and 2, message by message, through ecCodes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import eccodes
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.grids import GaussianGrid, GridError, RegularGrid
+from ingest.canonical import Quantity, RawField, grib_quantity, without_sentinels
+from ingest.errors import Broken, Refused
+from ingest.framing import Message, read_messages
+
+_MISSING = -1.0e30
+"""Stands for a missing value while decoding: no field of ours comes near it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a message says it holds."""
+
+    quantity: Quantity
+    level: int | None
+    valid_time: datetime
+    member: int
+
+
+def read_fields(path: Path, wanted: Callable[[Header], bool]) -> Iterator[RawField]:
+    """The wanted fields of a file, one at a time; only those are decoded.
+
+    Raises Broken when the file is damaged and Refused when a wanted field is on no global regular grid.
+    """
+    for label, handle, header in _open_messages(path):
+        if wanted(header):
+            with _decoding(label):
+                grid = _grid(handle, label)
+                values = _values(handle, header.quantity, grid, label)
+            yield RawField(
+                header.quantity, header.level, header.valid_time, header.member, grid, values, label, path.name
+            )
+
+
+def read_headers(path: Path) -> Iterator[Header]:
+    """What the file holds of our quantities, without decoding values; raises Broken when it is damaged."""
+    for _, _, header in _open_messages(path):
+        yield header
+
+
+def _open_messages(path: Path) -> Iterator[tuple[str, int, Header]]:
+    with open(path, "rb") as file:
+        for message in read_messages(file, path.name):
+            label = f"{path.name}, message {message.number}"
+            with _handle(message, label) as handle:
+                with _decoding(label):
+                    header = _header(handle, label)
+                if header is not None:
+                    yield label, handle, header
+
+
+@contextmanager
+def _handle(message: Message, label: str) -> Iterator[int]:
+    with _decoding(label):
+        handle = eccodes.codes_new_from_message(message.content)
+    try:
+        yield handle
+    finally:
+        eccodes.codes_release(handle)
+
+
+@contextmanager
+def _decoding(label: str) -> Iterator[None]:
+    try:
+        yield
+    except eccodes.CodesInternalError as error:
+        raise Broken(f"{label}: cannot be decoded, ecCodes says: {error}; fetch the file again") from error
+
+
+def _header(handle: int, label: str) -> Header | None:
+    """None when the message is none of ours, or no instantaneous field."""
+    get = eccodes.codes_get
+    kind = get(handle, "typeOfLevel")
+    quantity = grib_quantity(get(handle, "shortName"), kind)
+    if quantity is None or get(handle, "stepType") != "instant":
+        return None
+    level = None
+    if quantity.on_levels:
+        pressure = get(handle, "level", float) / (100.0 if kind == "isobaricInPa" else 1.0)
+        if pressure != round(pressure):
+            return None
+        level = round(pressure)
+    member = get(handle, "number", int) if eccodes.codes_is_defined(handle, "number") else 0
+    return Header(quantity, level, _valid_time(handle, label), member)
+
+
+def _valid_time(handle: int, label: str) -> datetime:
+    date, time = (eccodes.codes_get(handle, key, int) for key in ("validityDate", "validityTime"))
+    try:
+        return datetime(date // 10000, date // 100 % 100, date % 100, time // 100, time % 100, tzinfo=UTC)
+    except ValueError as error:
+        raise Broken(f"{label}: expected a date and time, found {date} {time:04d}; fetch the file again") from error
+
+
+def _values(handle: int, quantity: Quantity, grid: RegularGrid, label: str) -> NDArray[np.float32]:
+    """Values [longitude, latitude] in SI units, NaN where missing."""
+    eccodes.codes_set(handle, "missingValue", _MISSING)
+    flat = eccodes.codes_get_values(handle, np.float32)
+    shape = grid.latitudes.size, grid.longitudes.size
+    if flat.size != shape[0] * shape[1]:
+        raise Broken(f"{label}: expected {shape[0]} x {shape[1]} values, found {flat.size}; fetch the file again")
+    if eccodes.codes_get(handle, "jPointsAreConsecutive", int):
+        by_longitude = flat.reshape(shape[1], shape[0])
+    else:
+        by_longitude = flat.reshape(shape).T
+    if eccodes.codes_get(handle, "alternativeRowScanning", int):
+        raise Refused(f"{label}: rows that run in alternating directions are not supported; regrid the file")
+    missing = by_longitude == np.float32(_MISSING)
+    values = without_sentinels(by_longitude, quantity)
+    values[missing] = np.nan
+    return values * np.float32(quantity.grib_factor)
+
+
+_GRID_KEYS = (
+    "gridType",
+    "Ni",
+    "Nj",
+    "latitudeOfFirstGridPointInDegrees",
+    "latitudeOfLastGridPointInDegrees",
+    "longitudeOfFirstGridPointInDegrees",
+    "longitudeOfLastGridPointInDegrees",
+    "iScansNegatively",
+)
+
+
+def _grid(handle: int, label: str) -> RegularGrid:
+    kind = eccodes.codes_get(handle, "gridType")
+    if kind not in ("regular_ll", "regular_gg"):
+        raise Refused(
+            f"{label}: expected a regular latitude-longitude or regular Gaussian grid, found {kind}; "
+            "interpolate the file to one of these first"
+        )
+    try:
+        return _grid_from_keys(*(eccodes.codes_get(handle, key) for key in _GRID_KEYS))
+    except GridError as error:
+        raise Refused(f"{label}: {error}; give a global file") from error
+
+
+@lru_cache(maxsize=8)
+def _grid_from_keys(
+    kind: str, columns: int, rows: int, north: float, south: float, west: float, east: float, westward: int
+) -> RegularGrid:
+    if columns < 4 or rows < 4:
+        raise GridError(f"expected at least 4 x 4 points, got {columns} x {rows}")
+    span = (west - east if westward else east - west) % 360.0
+    longitudes = west + (-1.0 if westward else 1.0) * np.linspace(0.0, span, columns)
+    latitudes = np.linspace(north, south, rows)
+    if kind == "regular_gg":
+        gaussian: NDArray[Any] = GaussianGrid(columns, rows).latitudes
+        gaussian = gaussian if south > north else gaussian[::-1]
+        if abs(gaussian[0] - north) > 0.01 or abs(gaussian[-1] - south) > 0.01:
+            raise GridError(f"expected Gaussian latitudes from {gaussian[0]:.4f}, got {north} to {south}: a regional grid")
+        latitudes = gaussian
+    return RegularGrid(longitudes, latitudes)
