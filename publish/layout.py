@@ -1,0 +1,57 @@
+"""Names of published objects.
+
+The layout is the one that ECMWF's open-data clients read:
+`{yyyymmdd}/{HH}z/{product}/{resolution}/{stream}/{yyyymmddHH0000}-{step}h-{stream}-{type}.{suffix}`,
+with stream `oper` for the control and `enfo` for the ensemble, and types `fc` (control), `ef`
+(members), `em` (ensemble mean), `es` (ensemble standard deviation) and `ep` (both).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from forecast.times import require_utc
+
+LATEST = "latest.json"
+"""Key of the pointer to the newest complete run of a store."""
+
+
+def resolution(spacing_degrees: float) -> str:
+    """Name of a grid spacing: 2p5 for 2.5 degrees, 0p25 for a quarter degree."""
+    return f"{spacing_degrees:.10g}".replace(".", "p") if spacing_degrees % 1 else f"{spacing_degrees:.0f}p0"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Keys of one run's objects."""
+
+    product: str
+    init_time: datetime
+    spacing_degrees: float
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of the run begin with, slash included."""
+        moment = require_utc(self.init_time)
+        return f"{moment:%Y%m%d}/{moment:%H}z/{self.product}/{resolution(self.spacing_degrees)}/"
+
+    @property
+    def manifest(self) -> str:
+        """Key of the manifest; it exists only when the run is complete."""
+        return f"{self.prefix}manifest.json"
+
+    @property
+    def progress(self) -> str:
+        """Key of the record of what was published so far; it exists only until the run is complete."""
+        return f"{self.prefix}in-progress.json"
+
+    def fields(self, lead_hours: int, stream: str, kind: str, suffix: str) -> str:
+        """Key of a file of fields at one lead time."""
+        return f"{self.prefix}{stream}/{self._stamp}-{lead_hours}h-{stream}-{kind}.{suffix}"
+
+    def chart(self, name: str) -> str:
+        """Key of a chart of the run."""
+        return f"{self.prefix}charts/{self._stamp}-{name}.png"
+
+    @property
+    def _stamp(self) -> str:
+        return f"{require_utc(self.init_time):%Y%m%d%H0000}"

@@ -1,0 +1,281 @@
+"""GRIB edition 2 through ecCodes: one file per lead time for control, members, mean and spread.
+
+Keys follow WMO-No. 306, volume I.2. Control and members use product definition template 4.1, mean and
+spread template 4.2. Each kind has a file of its own because readers that build one data cube per file
+(cfgrib) tell control from perturbed members, and mean from spread, by no key of the cube: in one file
+one would hide the other. Every message is decoded from its final octets and compared, keys and values,
+before it is written.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import eccodes
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.fields import Field
+from publish.product import ProductSettings, Slab, describe
+from publish.statistics import Statistics
+from publish.writers.base import CONTROL, EncodedFile, FrameHeader, WriterError
+
+MEDIA_TYPE = "application/wmo-GRIB2"
+
+_TABLES_VERSION = 32
+_EARTH_SPHERE_6371229_M = 6
+_ENSEMBLE_FORECAST = 4
+_CCSDS = "grid_ccsds"
+
+_ISOBARIC = 100
+_SURFACES = {
+    "surface_air_pressure": (1, 255, "surface"),
+    "air_pressure_at_mean_sea_level": (101, 255, "meanSea"),
+    "atmosphere_mass_content_of_water_vapor": (1, 8, "entireAtmosphere"),
+}
+"""First and second fixed surface (code table 4.5) of single-level fields, and ecCodes' name for the pair."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One sort of message: the file it goes to and the keys that tell it apart."""
+
+    name: str
+    stream: str
+    file_type: str
+    data_type: str
+    keys: tuple[tuple[str, int], ...]
+
+
+_CONTROL_KIND = _Kind(
+    "control",
+    "oper",
+    "fc",
+    "cf",
+    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 3), ("typeOfEnsembleForecast", 1)),
+)
+_MEMBER_KIND = _Kind(
+    "members",
+    "enfo",
+    "ef",
+    "pf",
+    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 4), ("typeOfEnsembleForecast", 3)),
+)
+_MEAN_KIND = _Kind(
+    "mean",
+    "enfo",
+    "em",
+    "cp",
+    (("productDefinitionTemplateNumber", 2), ("typeOfProcessedData", 5), ("derivedForecast", 0)),
+)
+_SPREAD_KIND = _Kind(
+    "spread",
+    "enfo",
+    "es",
+    "cp",
+    (("productDefinitionTemplateNumber", 2), ("typeOfProcessedData", 5), ("derivedForecast", 4)),
+)
+
+
+class Grib2Writer:
+    """Writes one lead time as GRIB2."""
+
+    def __init__(self, header: FrameHeader, settings: ProductSettings, directory: Path) -> None:
+        self._header = header
+        self._settings = settings
+        self._files: dict[str, tuple[_Kind, Path, IO[bytes]]] = {}
+        for kind in _kinds(header):
+            path = directory / Path(self._key(kind)).name
+            self._files[kind.name] = (kind, path, path.open("wb"))
+        self._templates = {kind.name: _template(header, settings, kind) for kind in _kinds(header)}
+
+    def write(self, slab: Slab, statistics: Statistics | None) -> None:
+        """Encode, verify and append the messages of one field on one level."""
+        for member, values in zip(slab.members, slab.values, strict=True):
+            self._append("control" if member == CONTROL else "members", slab, values, number=member)
+        if statistics is not None:
+            self._append("mean", slab, statistics.mean)
+            self._append("spread", slab, statistics.spread)
+
+    def close(self) -> list[EncodedFile]:
+        """Finish the files."""
+        self.abort()
+        header = self._header
+        members = {"control": (CONTROL,), "members": header.perturbed}
+        return [
+            EncodedFile(self._key(kind), path, kind.name, MEDIA_TYPE, members.get(kind.name, header.members))
+            for kind, path, _ in self._files.values()
+        ]
+
+    def abort(self) -> None:
+        """Close the files and release the templates."""
+        for _, _, file in self._files.values():
+            file.close()
+        for template in self._templates.values():
+            eccodes.codes_release(template)
+        self._templates = {}
+
+    def _key(self, kind: _Kind) -> str:
+        return self._header.layout.fields(self._header.lead_hours, kind.stream, kind.file_type, "grib2")
+
+    def _append(self, kind_name: str, slab: Slab, values: NDArray[np.float32], number: int | None = None) -> None:
+        kind, _, file = self._files[kind_name]
+        message = _encode(self._templates[kind_name], self._settings, slab, values, number)
+        _verify(message, _expected_keys(self._header, self._settings, kind, slab, number), values, describe(slab))
+        file.write(message)
+
+
+def read_field(path: Path, field: Field, level: int | None) -> NDArray[np.float32]:
+    """Values [latitude, longitude] of the first message of a field on a level.
+
+    Raises WriterError when the file holds none.
+    """
+    with path.open("rb") as file:
+        while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
+            try:
+                found = eccodes.codes_get(handle, "shortName"), eccodes.codes_get(handle, "level")
+                if found == (field.short_name, level or 0):
+                    shape = eccodes.codes_get(handle, "Nj"), eccodes.codes_get(handle, "Ni")
+                    return eccodes.codes_get_values(handle).reshape(shape).astype(np.float32)
+            finally:
+                eccodes.codes_release(handle)
+    raise WriterError(f"expected {field.short_name} at {level} hPa in {path.name}, found no such message")
+
+
+def _kinds(header: FrameHeader) -> list[_Kind]:
+    kinds = [_CONTROL_KIND] if CONTROL in header.members else []
+    kinds += [_MEMBER_KIND] if header.perturbed else []
+    return kinds + ([_MEAN_KIND, _SPREAD_KIND] if header.has_statistics else [])
+
+
+def _template(header: FrameHeader, settings: ProductSettings, kind: _Kind) -> int:
+    """Handle of a message with every key set that does not change within the file."""
+    handle = eccodes.codes_grib_new_from_samples("GRIB2")
+    keys = _identification_keys(header, settings) | _grid_keys(header) | dict(kind.keys) | _product_keys(settings)
+    keys["forecastTime"] = header.lead_hours
+    keys["numberOfForecastsInEnsemble"] = len(header.members) if "derivedForecast" in keys else header.ensemble_size
+    for name, value in keys.items():
+        eccodes.codes_set(handle, name, value)
+    for name in ("hoursAfterDataCutoff", "minutesAfterDataCutoff"):
+        eccodes.codes_set_missing(handle, name)
+    eccodes.codes_set(handle, "packingType", _CCSDS)
+    return handle
+
+
+def _identification_keys(header: FrameHeader, settings: ProductSettings) -> dict[str, int]:
+    return {
+        "tablesVersion": _TABLES_VERSION,
+        "centre": settings.centre,
+        "subCentre": settings.subcentre,
+        "productionStatusOfProcessedData": settings.production_status,
+        "significanceOfReferenceTime": 1,
+        "dataDate": int(f"{header.init_time:%Y%m%d}"),
+        "dataTime": int(f"{header.init_time:%H%M}"),
+    }
+
+
+def _grid_keys(header: FrameHeader) -> dict[str, int | float]:
+    longitudes, latitudes = header.grid.longitudes, header.grid.latitudes
+    return {
+        "shapeOfTheEarth": _EARTH_SPHERE_6371229_M,
+        "Ni": longitudes.size,
+        "Nj": latitudes.size,
+        "latitudeOfFirstGridPointInDegrees": float(latitudes[0]),
+        "longitudeOfFirstGridPointInDegrees": float(longitudes[0]),
+        "latitudeOfLastGridPointInDegrees": float(latitudes[-1]),
+        "longitudeOfLastGridPointInDegrees": float(longitudes[-1]),
+        "iDirectionIncrementInDegrees": header.grid.spacing_degrees,
+        "jDirectionIncrementInDegrees": header.grid.spacing_degrees,
+        "resolutionAndComponentFlags": 48,
+        "scanningMode": 0,
+    }
+
+
+def _product_keys(settings: ProductSettings) -> dict[str, int]:
+    return {
+        "typeOfGeneratingProcess": _ENSEMBLE_FORECAST,
+        "backgroundProcess": 255,
+        "generatingProcessIdentifier": settings.generating_process,
+        "indicatorOfUnitForForecastTime": 1,
+    }
+
+
+def _encode(
+    handle: int, settings: ProductSettings, slab: Slab, values: NDArray[np.float32], number: int | None
+) -> bytes:
+    """Octets of one message; the handle of the kind is used again for the next.
+
+    A constant field leaves the handle at zero bits per value, so the packing is set for every message.
+    """
+    for name, value in _parameter_keys(slab, number).items():
+        eccodes.codes_set(handle, name, value)
+    if slab.level is None:
+        eccodes.codes_set_missing(handle, "scaleFactorOfFirstFixedSurface")
+        eccodes.codes_set_missing(handle, "scaledValueOfFirstFixedSurface")
+    eccodes.codes_set(handle, "bitsPerValue", settings.bits_per_value)
+    eccodes.codes_set_values(handle, values.ravel().astype(np.float64))
+    return eccodes.codes_get_message(handle)
+
+
+def _parameter_keys(slab: Slab, number: int | None) -> dict[str, int]:
+    grib = slab.field.grib
+    keys = {"discipline": grib.discipline, "parameterCategory": grib.category, "parameterNumber": grib.number}
+    if slab.level is None:
+        first, second, _ = _SURFACES[slab.field.name]
+        keys |= {"typeOfFirstFixedSurface": first, "typeOfSecondFixedSurface": second}
+    else:
+        keys |= {"typeOfFirstFixedSurface": _ISOBARIC, "scaleFactorOfFirstFixedSurface": 0}
+        keys |= {"scaledValueOfFirstFixedSurface": slab.level * 100, "typeOfSecondFixedSurface": 255}
+    return keys if number is None else keys | {"perturbationNumber": number}
+
+
+def _expected_keys(
+    header: FrameHeader, settings: ProductSettings, kind: _Kind, slab: Slab, number: int | None
+) -> dict[str, int | float | str]:
+    """What a reader must find in the message, by the names that readers use."""
+    expected: dict[str, int | float | str] = dict(_identification_keys(header, settings)) | _grid_keys(header)
+    expected |= dict(kind.keys) | {
+        "edition": 2,
+        "shortName": slab.field.short_name,
+        "typeOfLevel": "isobaricInhPa" if slab.level is not None else _SURFACES[slab.field.name][2],
+        "level": slab.level or 0,
+        "dataType": kind.data_type,
+        "endStep": header.lead_hours,
+        "validityDate": int(f"{header.valid_time:%Y%m%d}"),
+        "validityTime": int(f"{header.valid_time:%H%M}"),
+        "isMessageValid": 1,
+    }
+    return expected if number is None else expected | {"number": number}
+
+
+def _verify(
+    message: bytes, expected: dict[str, int | float | str], values: NDArray[np.float32], name: str
+) -> None:
+    """Decode the octets and compare: keys exactly, values to the precision of the packing.
+
+    Raises WriterError on the first difference.
+    """
+    handle = eccodes.codes_new_from_message(message)
+    try:
+        for key, value in expected.items():
+            found = eccodes.codes_get(handle, key, ktype=type(value))
+            if found != value:
+                raise WriterError(f"GRIB message of {name}: expected {key} = {value!r} when read back, got {found!r}")
+        decoded = eccodes.codes_get_values(handle).reshape(values.shape)
+        bits = eccodes.codes_get(handle, "bitsPerValue")
+    finally:
+        eccodes.codes_release(handle)
+    error, limit = float(np.abs(decoded - values).max()), packing_tolerance(values, bits)
+    if not error <= limit:
+        raise WriterError(f"GRIB message of {name}: values read back differ by {error:.3g}, more than {limit:.3g}")
+
+
+def packing_tolerance(values: NDArray[np.float32], bits: int) -> float:
+    """Greatest admitted difference of a packed value: one packing step plus float32 rounding of the reference.
+
+    The step is a power of two of at most twice the range over the number of steps (regulation
+    92.9.4), and rounding is to the nearest, so half of that.
+    """
+    span = float(values.max()) - float(values.min())
+    step = span / max(2**bits - 1, 1) if bits else 0.0
+    return step + 2.0**-23 * float(np.abs(values).max())
