@@ -87,16 +87,22 @@ class PrimitiveEquations(nnx.Module):
         """The x of x - step * implicit(x) = state."""
         return self.gravity_waves.solve(state, step)
 
-    def explicit(self, state: State) -> State:
-        """Tendency of all other terms; its highest total wavenumber is zero."""
+    def explicit(self, state: State, *, expand_humidity: bool = False) -> State:
+        """Tendency of all other terms; its highest total wavenumber is zero.
+
+        `expand_humidity` evaluates (Rv - R) T_ref q grad ln(ps) by the product rule, see `ExpandedHumidity`.
+        """
         nodal = self._to_nodal(state)
-        force_u, force_v = (self.harmonics.to_modal(x) for x in self._force(nodal))
+        force_u, force_v = (self.harmonics.to_modal(x) for x in self._force(nodal, expand_humidity))
         energy = self.harmonics.to_modal(self._energy(nodal))
+        vorticity = -self.harmonics.curl(force_u, force_v)
+        divergence = -self.harmonics.divergence(force_u, force_v) - self.harmonics.laplacian(energy)
+        if expand_humidity and HUMIDITY in state.tracers:
+            curl, convergence = self._expanded_humidity_force(state, nodal)
+            vorticity, divergence = vorticity + curl, divergence + convergence
         tendency = State(
-            vorticity=-self.harmonics.curl(force_u, force_v),
-            divergence=-self.harmonics.divergence(force_u, force_v)
-            - self.harmonics.laplacian(energy)
-            + self.surface_force[...],
+            vorticity=vorticity,
+            divergence=divergence + self.surface_force[...],
             temperature_variation=self._advection(nodal, nodal.temperature_variation, self._heating(nodal)),
             log_surface_pressure=self.harmonics.to_modal(-nodal.mass_flux),
             tracers={name: self._advection(nodal, tracer) for name, tracer in nodal.tracers.items()},
@@ -127,21 +133,33 @@ class PrimitiveEquations(nnx.Module):
             **values,
         )
 
-    def _force(self, nodal: _Nodal) -> tuple[jax.Array, jax.Array]:
-        """F over the cosine of latitude, eastward and northward."""
+    def _force(self, nodal: _Nodal, expand_humidity: bool) -> tuple[jax.Array, jax.Array]:
+        """F over the cosine of latitude, eastward and northward; if expanded, without (Rv - R) T_ref q grad ln(ps)."""
         absolute_vorticity = nodal.vorticity + self.coriolis[...]
         slope = self.scales.gas_constant * nodal.temperature_variation
         if HUMIDITY in nodal.tracers:
             q, excess = nodal.tracers[HUMIDITY], self.scales.vapor_gas_constant / self.scales.gas_constant - 1
             condensate = sum(nodal.tracers[name] for name in CONDENSATE if name in nodal.tracers)
             slope = slope * (1 + excess * q - condensate)
-            slope += self.scales.gas_constant * excess * self.reference_temperature[...] * q
+            if not expand_humidity:
+                slope += self.scales.gas_constant * excess * self.reference_temperature[...] * q
         p_x, p_y = nodal.pressure_gradient
         rise_u = vertical_advection(nodal.sigma_velocity, nodal.u, self.layers)
         rise_v = vertical_advection(nodal.sigma_velocity, nodal.v, self.layers)
         force_u = -nodal.v * absolute_vorticity - rise_u + slope * p_x
         force_v = nodal.u * absolute_vorticity - rise_v + slope * p_y
         return force_u * self.sec2_lat[...], force_v * self.sec2_lat[...]
+
+    def _expanded_humidity_force(self, state: State, nodal: _Nodal) -> tuple[jax.Array, jax.Array]:
+        """Minus curl and divergence of (Rv - R) T_ref q grad ln(ps) by the product rule, as coefficients."""
+        excess = self.scales.vapor_gas_constant - self.scales.gas_constant
+        q_x, q_y = map(self.harmonics.to_nodal, self.harmonics.cos_lat_gradient(state.tracers[HUMIDITY]))
+        p_x, p_y = nodal.pressure_gradient
+        curvature = self.harmonics.to_nodal(self.harmonics.laplacian(state.log_surface_pressure))
+        scale = excess * self.reference_temperature[...]
+        curl = scale * (p_x * q_y - p_y * q_x) * self.sec2_lat[...]
+        divergence = scale * ((p_x * q_x + p_y * q_y) * self.sec2_lat[...] + nodal.tracers[HUMIDITY] * curvature)
+        return self.harmonics.to_modal(curl), -self.harmonics.to_modal(divergence)
 
     def _energy(self, nodal: _Nodal) -> jax.Array:
         """Kinetic energy plus the geopotential that humidity adds to the hydrostatic column."""
@@ -178,6 +196,29 @@ class PrimitiveEquations(nnx.Module):
         scaled = scalar * self.sec2_lat[...]
         flux_u, flux_v = self.harmonics.to_modal(nodal.u * scaled), self.harmonics.to_modal(nodal.v * scaled)
         return self.harmonics.to_modal(local) - self.harmonics.divergence(flux_u, flux_v)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpandedHumidity:
+    """The same equations with the humidity part of the pressure force written out by the product rule.
+
+    The two forms differ only where the highest total wavenumber of a state is not zero, as an encoder
+    leaves it: the filters remove it within the first hour, which the published models step in this form.
+    """
+
+    equations: PrimitiveEquations
+
+    def explicit(self, state: State) -> State:
+        """See `PrimitiveEquations.explicit`."""
+        return self.equations.explicit(state, expand_humidity=True)
+
+    def implicit(self, state: State) -> State:
+        """See `PrimitiveEquations.implicit`."""
+        return self.equations.implicit(state)
+
+    def solve(self, state: State, step: float) -> State:
+        """See `PrimitiveEquations.solve`."""
+        return self.equations.solve(state, step)
 
 
 def _constant(value: object) -> Constant:
