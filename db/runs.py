@@ -195,6 +195,12 @@ def tell(
     session.flush()
 
 
+def amend(session: Session, run_id: str, **values: Any) -> None:
+    """Set columns that describe the run, such as its device; the state moves by `transition` only."""
+    if rows_changed(session, update(Run).where(Run.id == run_id).values(**values)) != 1:
+        raise UnknownRun(f"there is no run {run_id!r} to amend")
+
+
 def events(session: Session, run_id: str) -> Sequence[Event]:
     """The run's history in order."""
     return session.scalars(select(Event).where(Event.run_id == run_id).order_by(Event.id)).all()

@@ -1,0 +1,117 @@
+"""Take a run to work on: create its row, or find the one that is there and may be gone on with."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+import db
+from db import leases, runs, stages
+from db.leases import Lease
+from db.runs import NewRun
+from db.schema import Run
+from db.states import RunState
+from ops import process
+from ops.clock import Clock
+from ops.plan import Plan, software
+
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run, and the lease on it; no lease when the run is published already."""
+
+    run_id: str
+    product: str
+    lease: Lease | None
+
+
+def claim(engine: Engine, plan: Plan, store_url: str, fresh: bool, clock: Clock) -> Claim:
+    """The run of this plan, taken; `fresh` cancels one that did not end and begins another.
+
+    Raises LeaseHeld, naming the process, when a live one has the run.
+    """
+    for _ in range(TRIES):
+        try:
+            with db.writing(engine) as session:
+                return _claim(session, plan, store_url, fresh, clock)
+        except db.RunExists:
+            continue
+    raise db.LeaseHeld(f"other processes keep taking the run {plan.name}")
+
+
+def _claim(session: Session, plan: Plan, store_url: str, fresh: bool, clock: Clock) -> Claim:
+    run = runs.with_identity(session, plan.identity)
+    if run is not None and run.state == RunState.PUBLISHED:
+        return Claim(run.id, run.spec["product"], None)
+    if run is not None and fresh:
+        _cancel(session, run, clock)
+        run = None
+    if run is None:
+        run = _create(session, plan, store_url, clock)
+    lease = _take(session, run, timedelta(seconds=plan.settings.lease.seconds), clock)
+    return Claim(run.id, run.spec["product"], lease)
+
+
+def _take(session: Session, run: Run, duration: timedelta, clock: Clock) -> Lease:
+    """The lease, and the run in state `running`; what a killed process left open is closed first."""
+    lease = leases.acquire(session, run.id, process.this_process(), clock(), process.is_dead, duration)
+    stages.interrupt_open(session, run.id, clock())
+    token = lease.token
+    if run.state == RunState.RUNNING:
+        gone = "the process that ran it is gone"
+        runs.transition(session, run.id, RunState.INTERRUPTED, clock(), message=gone, token=token)
+    how = "started" if run.state == RunState.CREATED else "goes on from what is saved"
+    runs.transition(session, run.id, RunState.RUNNING, clock(), message=how, token=token)
+    return lease
+
+
+def _cancel(session: Session, run: Run, clock: Clock) -> None:
+    """Cancel a run that no live process has."""
+    lease = leases.acquire(session, run.id, process.this_process(), clock(), process.is_dead)
+    stages.interrupt_open(session, run.id, clock())
+    message = "begun afresh by another run"
+    if run.state == RunState.RUNNING:
+        runs.transition(session, run.id, RunState.INTERRUPTED, clock(), message=message, token=lease.token)
+    runs.transition(session, run.id, RunState.CANCELLED, clock(), message=message, token=lease.token)
+    leases.release(session, lease)
+
+
+def _create(session: Session, plan: Plan, store_url: str, clock: Clock) -> Run:
+    new = NewRun(
+        id=_free_name(session, plan),
+        identity=plan.identity,
+        model_name=plan.checkpoint.name,
+        source=plan.settings.source.name,
+        store_url=store_url,
+        members=plan.spec.members,
+        spec=plan.document(_product(session, plan, store_url)),
+        seeds=plan.seeds(),
+        software=software(),
+    )
+    return runs.create(session, new, clock())
+
+
+def _free_name(session: Session, plan: Plan) -> str:
+    taken = set(session.scalars(select(Run.id).where(Run.id.startswith(plan.name, autoescape=True))))
+    names = (plan.name if number == 1 else f"{plan.name}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _product(session: Session, plan: Plan, store_url: str) -> str:
+    """The product's name: as configured or the model's; told apart when another configuration has it in this cycle."""
+    wanted = plan.settings.products.product or _fit(plan.checkpoint.name)
+    others = session.scalars(
+        select(Run).where(
+            Run.init_time == plan.cycle, Run.store_url == store_url, Run.config_hash != plan.identity.config_hash
+        )
+    )
+    taken = {run.spec["product"] for run in others}
+    return wanted if wanted not in taken else f"{wanted}-{plan.name.rpartition('-')[2]}"
+
+
+def _fit(name: str) -> str:
+    """A model's name in the letters that an object key may have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)

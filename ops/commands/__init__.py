@@ -1,0 +1,1 @@
+"""The commands of `sigmacast`, a file per subject."""

@@ -1,0 +1,256 @@
+"""The configuration: one frozen tree, from a TOML file and the environment; docs/configuration.md lists its keys.
+
+The environment goes before the file, and options of a command before both. A key that does not exist is an error.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from ops.errors import ConfigurationError
+
+PREFIX = "SIGMACAST_"
+DEFAULT_FILE = Path("sigmacast.toml")
+FILE_VARIABLE = "SIGMACAST_CONFIG"
+NO_SETTINGS = frozenset({FILE_VARIABLE, "SIGMACAST_REQUIRE_SERVERS"})
+"""Variables with our prefix that are no settings: the file's name, and a switch of the test suite."""
+
+
+class Section(BaseModel):
+    """A part of the tree."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _without_credentials(url: str) -> str:
+    if "@" in url:
+        raise ValueError("a store's address holds no credentials: give them in AWS_… variables or ~/.aws")
+    return url
+
+
+class DatabaseSettings(Section):
+    """Where the run history is kept."""
+
+    url: SecretStr = Field(SecretStr("sqlite:///var/sigmacast.db"), description="SQLite or PostgreSQL database URL.")
+
+
+class StoreSettings(Section):
+    """Where products are published. Credentials of S3 come from boto3's own chain, never from here."""
+
+    url: Annotated[str, AfterValidator(_without_credentials)] = Field(
+        "var/products", min_length=1, description="Directory, file:// URL or s3://bucket/prefix."
+    )
+    endpoint_url: str | None = Field(None, description="Address of an S3 server other than Amazon's.")
+
+
+class PathSettings(Section):
+    """Directories on this machine."""
+
+    models: Path = Field(Path("var/models"), description="Imported checkpoints.")
+    work: Path = Field(Path("var/work"), description="Analyses and restart files of runs.")
+
+
+class SourceSettings(Section):
+    """Where the analysis comes from."""
+
+    name: str = Field("demo", description="Source of the analysis: demo or files.")
+    path: Path | None = Field(None, description="File, or directory of files, for the source `files`.")
+
+
+class ForecastSettings(Section):
+    """What is forecast."""
+
+    model: str = Field("demo", min_length=1, description="Name of an imported model.")
+    members: int = Field(4, ge=1, description="Ensemble members, the control included.")
+    days: float = Field(15.0, gt=0, description="Length of the forecast [days].")
+    interval_hours: int = Field(6, ge=1, description="Time between published lead times [h].")
+    window_hours: int = Field(24, ge=1, description="Time between saved states [h], a multiple of the interval.")
+    quorum: float = Field(0.9, gt=0, le=1, description="Least share of members that must end, else the run fails.")
+    reseed_limit: int = Field(2, ge=0, description="How often a member that left physical bounds restarts a window.")
+    batch_size: int | None = Field(None, ge=1, description="Members advanced together; unset: sized to the memory.")
+
+
+class ProductsSettings(Section):
+    """What is published; what is left unset is the publisher's choice."""
+
+    product: str | None = Field(None, description="Name of the product line in object keys; unset: the model's name.")
+    grid_spacing: float | None = Field(None, gt=0, description="Spacing of the published grid [degrees].")
+    levels: tuple[int, ...] | None = Field(None, description="Pressure levels [hPa].")
+    fields: tuple[str, ...] | None = Field(None, description="Fields, by their CF standard names.")
+    formats: tuple[str, ...] | None = Field(None, description="Formats: grib2, netcdf.")
+    centre: int | None = Field(None, ge=0, description="GRIB originating centre (WMO common code table C-11).")
+    subcentre: int | None = Field(None, ge=0, description="GRIB originating subcentre.")
+    production_status: int | None = Field(None, ge=0, description="GRIB status: 0 operational, 1 test, 2 research.")
+    generating_process: int | None = Field(None, ge=0, description="GRIB generating process identifier.")
+    bits_per_value: int | None = Field(None, ge=8, le=24, description="Bits per packed GRIB value.")
+    chart_lead_hours: tuple[int, ...] | None = Field(None, description="Lead times of the chart's panels [h].")
+
+    institution: str = Field("unspecified", description="Who issues the products, as told in their metadata.")
+    licence: str | None = Field(None, description="Licence of the products; unset: that of the model's weights.")
+
+    def chosen(self) -> dict[str, Any]:
+        """What was set, by name."""
+        return self.model_dump(exclude_none=True)
+
+
+class LeaseSettings(Section):
+    """How processes agree which of them runs what."""
+
+    seconds: int = Field(60, ge=4, description="How long a run stays with a process that gives no sign of life [s].")
+
+
+class LogSettings(Section):
+    """What is told while commands work."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is shown.")
+    format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__"
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    store: StoreSettings = StoreSettings()
+    paths: PathSettings = PathSettings()
+    source: SourceSettings = SourceSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    products: ProductsSettings = ProductsSettings()
+    lease: LeaseSettings = LeaseSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands in, so that every value has one known origin."""
+        return (init_settings,)
+
+
+Tree = dict[str, Any]
+
+
+def load(path: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:
+    """The configuration from `path` (or $SIGMACAST_CONFIG, or ./sigmacast.toml), the environment and options.
+
+    `options` maps dotted keys such as "forecast.members" to values; None leaves a setting alone.
+    Raises ConfigurationError that names the key, its origin and the nearest key that exists.
+    """
+    file = _file(path)
+    layers = {
+        f"in {file}": _read(file) if file else {},
+        "in the environment": _environment(),
+        "among the options": _nested(options or {}),
+    }
+    merged: Tree = {}
+    for tree in layers.values():
+        _merge(merged, tree)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_complaint(detail, layers) for detail in error.errors())) from None
+
+
+def known_keys() -> dict[str, tuple[Any, str]]:
+    """Every key with its default and its description."""
+    found = {}
+    for section, field in Settings.model_fields.items():
+        parts = type(field.default).model_fields
+        found |= {f"{section}.{name}": (part.default, part.description or "") for name, part in parts.items()}
+    return found
+
+
+def _file(path: Path | None) -> Path | None:
+    if path is None and (named := os.environ.get(FILE_VARIABLE)):
+        path = Path(named)
+    if path is None:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not path.is_file():
+        raise ConfigurationError(f"expected a configuration file at {path}, there is none")
+    return path
+
+
+def _read(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read as TOML: {error}") from None
+
+
+def _environment() -> Tree:
+    variables = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in NO_SETTINGS]
+    sections = tuple(f"{PREFIX}{section.upper()}__" for section in Settings.model_fields)
+    for name in variables:
+        if not name.upper().startswith(sections):
+            raise ConfigurationError(f"the environment variable {name} is no setting{_nearest_variable(name)}")
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise ConfigurationError(f"in the environment: {error}; lists are written as JSON, e.g. [500, 850]") from None
+
+
+def _nearest_variable(name: str) -> str:
+    known = [PREFIX + key.replace(".", "__").upper() for key in known_keys()]
+    return _suggestion(name.upper(), known)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"; the nearest one is {nearest[0]}" if nearest else ""
+
+
+def _nested(options: Mapping[str, Any]) -> Tree:
+    tree: Tree = {}
+    for key, value in options.items():
+        if value is not None:
+            section, _, name = key.partition(".")
+            tree.setdefault(section, {})[name] = value
+    return tree
+
+
+def _merge(into: Tree, tree: Tree) -> None:
+    for key, value in tree.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    origin = next((where for where in reversed(layers) if _holds(layers[where], detail["loc"])), "")
+    if detail["type"] == "extra_forbidden":
+        known = list(known_keys()) if "." in key else list(Settings.model_fields)
+        return f"unknown configuration key {key} {origin}{_suggestion(key, known)}"
+    shown = "" if "url" in key else f", got {detail['input']!r}"
+    return f"the setting {key} {origin} is wrong: {detail['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _holds(tree: Any, location: tuple[int | str, ...]) -> bool:
+    parts: Iterator[int | str] = iter(location[:2])
+    for part in parts:
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True

@@ -1,0 +1,75 @@
+"""The model's side of a run, behind a protocol: the only part of operations that loads JAX, and only to forecast."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forecast.frame import Frame
+from forecast.spec import ForecastSpec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from forecast.checkpoint.native import Checkpoint
+
+OnProgress = Callable[[timedelta, float, float], None]
+"""Told the lead time reached, and the member hours done and to do."""
+
+
+class Forecast(Protocol):
+    """An ensemble that is advanced by iterating over its frames."""
+
+    @property
+    def lost(self) -> Sequence[Mapping[str, Any]]:
+        """The members given up so far, each with member, lead_time_hours and reason."""
+        ...
+
+    def frames(self, from_lead: timedelta) -> Iterator[Frame]:
+        """The frames at this lead time and after it, in order, going on from what is saved."""
+        ...
+
+
+class Forecaster(Protocol):
+    """Makes forecasts with a checkpoint."""
+
+    def device(self) -> str:
+        """What it computes on."""
+        ...
+
+    def start(
+        self,
+        checkpoint: "Checkpoint",
+        spec: ForecastSpec,
+        analysis: "xr.Dataset",
+        restart_dir: Path,
+        batch_size: int | None,
+        on_progress: OnProgress,
+    ) -> Forecast:
+        """A forecast that saves its windows in `restart_dir`, and resumes from what it finds there."""
+        ...
+
+
+class ModelForecaster:
+    """Forecasts with the hybrid model on whatever device JAX finds."""
+
+    def device(self) -> str:
+        """Kind, number and platform of the devices, such as `2 x NVIDIA H100 (gpu)`."""
+        import jax
+
+        devices = jax.devices()
+        return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
+
+    def start(
+        self,
+        checkpoint: "Checkpoint",
+        spec: ForecastSpec,
+        analysis: "xr.Dataset",
+        restart_dir: Path,
+        batch_size: int | None,
+        on_progress: OnProgress,
+    ) -> Forecast:
+        """See Forecaster.start."""
+        from forecast.ensemble import Ensemble
+
+        return Ensemble(checkpoint, spec, analysis, restart_dir, batch_size, on_progress=on_progress)

@@ -1,0 +1,220 @@
+"""The stages of a run: fetch the analysis, integrate and publish lead time by lead time, finish.
+
+Each can be begun again at any moment and goes on from what is there: the analysis from the run's work
+directory, the ensemble from its last saved window, the products from what the store has. So a run that
+was killed, run again, ends with the same products.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from db import products, runs
+from db.products import NewInput, NewLoss, NewProduct
+from forecast.frame import Frame
+from forecast.times import lead_hours
+from ingest.analysis import Analysis, DamagedAnalysis
+from ingest.source import ModelNeeds, Source
+from ops import log
+from ops.errors import RunFailed
+from ops.forecaster import Forecast, Forecaster
+from ops.heartbeat import Heartbeat
+from ops.plan import Plan
+from ops.progress import Progress
+from ops.recorder import Recorder
+from publish.manifest import Manifest, PublishedObject, RunInfo
+from publish.product import ProductSettings
+from publish.publisher import Publisher
+from publish.stores import Store
+
+FETCH, INTEGRATE, FINISH = "fetch", "integrate", "finish"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that the stages of one run work with."""
+
+    plan: Plan
+    product: str
+    source: Source
+    store: Store
+    forecaster: Forecaster
+    recorder: Recorder
+    heartbeat: Heartbeat
+    progress: Progress
+    directory: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        directory = self.plan.settings.paths.work / self.recorder.run_id
+        object.__setattr__(self, "directory", directory)
+
+    @property
+    def restart_directory(self) -> Path:
+        """Where the ensemble saves its windows."""
+        return self.directory / "restart"
+
+    @contextmanager
+    def attempt(self, stage: str) -> Iterator[None]:
+        """An attempt at a stage, recorded and shown."""
+        self.heartbeat.check()
+        self.progress.stage(stage)
+        with self.recorder.attempt(stage):
+            yield
+
+
+def all_stages(work: Work) -> Manifest:
+    """Take the run from where it is to its manifest. Errors are those of the rooms, LeaseLost and QuorumFailed."""
+    work.directory.mkdir(parents=True, exist_ok=True)
+    analysis = fetch(work)
+    publisher = Publisher(work.store, run_info(work, analysis), product_settings(work), work.recorder.clock)
+    integrate(work, analysis, publisher)
+    return finish(work, publisher)
+
+
+def fetch(work: Work) -> Analysis:
+    """The analysis, from the source at first and from the work directory ever after."""
+    path = work.directory / "analysis.nc"
+    if work.recorder.is_done(FETCH) and (saved := _saved(path)) is not None:
+        return saved
+    with work.attempt(FETCH):
+        static = work.plan.checkpoint.static
+        needs = ModelNeeds(static.sizes["longitude"], static.sizes["latitude"])
+        analysis = work.source.fetch(work.plan.cycle, needs)
+        analysis.to_netcdf(path)
+        _record_analysis(work, analysis)
+    return analysis
+
+
+def _saved(path: Path) -> Analysis | None:
+    try:
+        return Analysis.from_netcdf(path)
+    except DamagedAnalysis as error:
+        log.get().warning("the saved analysis is fetched again", reason=str(error))
+        return None
+
+
+def _record_analysis(work: Work, analysis: Analysis) -> None:
+    inputs = [NewInput(valid_time=analysis.valid_time, **one) for one in analysis.inputs]
+    provenance: dict[str, Any] = {"analysis_sha256": analysis.sha256, "variables": analysis.provenance}
+    with work.recorder.writing() as session:
+        products.record_inputs(session, work.recorder.run_id, inputs)
+        runs.amend(session, work.recorder.run_id, provenance=provenance)
+
+
+def run_info(work: Work, analysis: Analysis) -> RunInfo:
+    """What the products say of the run. Taken from its row, so that a resumed run says the same."""
+    with work.recorder.reading() as session:
+        row = runs.get(session, work.recorder.run_id)
+    checkpoint, spec, wanted = work.plan.checkpoint, work.plan.spec, work.plan.settings.products
+    return RunInfo(
+        run_id=row.id,
+        model=checkpoint.name,
+        model_hash=checkpoint.sha256,
+        init_time=spec.init_time,
+        lead_hours=tuple(lead_hours(lead) for lead in spec.lead_times),
+        ensemble_size=spec.members,
+        longitude_count=checkpoint.static.sizes["longitude"],
+        quorum=spec.quorum,
+        inputs=tuple(dict(one) for one in analysis.inputs),
+        seeds=row.seeds or {},
+        versions={name: str(version) for name, version in (row.software or {}).items() if version},
+        institution=wanted.institution,
+        licence=wanted.licence or checkpoint.provenance.licence,
+        extra={"analysis": analysis.provenance},
+    )
+
+
+def product_settings(work: Work) -> ProductSettings:
+    """The publisher's settings: what is configured, and its own choice for the rest."""
+    chosen = work.plan.settings.products.chosen()
+    of_the_run = {"institution", "licence"}
+    known = {name: value for name, value in chosen.items() if name not in of_the_run}
+    return ProductSettings(**(known | {"product": work.product}))
+
+
+def integrate(work: Work, analysis: Analysis, publisher: Publisher) -> None:
+    """Forecast what is not published yet, and publish each lead time as it comes."""
+    _record_products(work, publisher.objects)
+    missing = publisher.missing_lead_hours
+    if not missing and work.recorder.is_done(INTEGRATE):
+        return
+    with work.attempt(INTEGRATE):
+        if not missing:
+            return
+        work.recorder.amend(device=work.forecaster.device())
+        forecast = _start(work, analysis)
+        for frame in forecast.frames(timedelta(hours=missing[0])):
+            work.heartbeat.check()
+            _publish(work, publisher, frame)
+            _record_losses(work, forecast)
+        _record_losses(work, forecast)
+        if still := publisher.missing_lead_hours:
+            raise RunFailed(f"the forecast ended without the lead times {list(still)} h")
+
+
+def _start(work: Work, analysis: Analysis) -> Forecast:
+    return work.forecaster.start(
+        work.plan.checkpoint,
+        work.plan.spec,
+        analysis.dataset,
+        work.restart_directory,
+        work.plan.settings.forecast.batch_size,
+        work.progress.forecast,
+    )
+
+
+def _publish(work: Work, publisher: Publisher, frame: Frame) -> None:
+    if lead_hours(frame.lead_time) not in publisher.missing_lead_hours:
+        return
+    published = publisher.publish(frame)
+    _record_products(work, published)
+    log.get().debug("published", lead_time_hours=lead_hours(frame.lead_time), objects=len(published))
+
+
+def _record_products(work: Work, objects: list[PublishedObject] | tuple[PublishedObject, ...]) -> None:
+    rows = [
+        NewProduct(
+            key=one.key,
+            kind=one.kind,
+            lead_time_hours=one.lead_hours,
+            bytes=one.bytes,
+            sha256=one.sha256,
+            details={"media_type": one.media_type, "members": list(one.members)},
+        )
+        for one in objects
+    ]
+    with work.recorder.writing() as session:
+        products.record(session, work.recorder.run_id, rows, work.recorder.clock())
+
+
+def _record_losses(work: Work, forecast: Forecast) -> None:
+    losses = [NewLoss(one["member"], one["lead_time_hours"], one["reason"]) for one in forecast.lost]
+    if losses:
+        with work.recorder.writing() as session:
+            products.record_losses(session, work.recorder.run_id, losses, work.recorder.clock())
+
+
+def finish(work: Work, publisher: Publisher) -> Manifest:
+    """Charts, manifest, pointer; then the saved windows are no longer needed."""
+    with work.attempt(FINISH):
+        with work.recorder.reading() as session:
+            losses = products.losses(session, work.recorder.run_id)
+        lost = [{"member": one.member, "lead_hours": one.lead_time_hours, "reason": one.reason} for one in losses]
+        work.heartbeat.check()
+        manifest = publisher.close(lost)
+        _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
+    shutil.rmtree(work.restart_directory, ignore_errors=True)
+    return manifest
+
+
+def _object_of(manifest: Manifest, publisher: Publisher, store: Store) -> PublishedObject:
+    """The manifest itself as a published object."""
+    there = store.head(publisher.manifest_key)
+    if there is None or there.sha256 is None:
+        raise RunFailed(f"{publisher.manifest_key} was published and is not in the store {store.url}")
+    media_type = "application/json"
+    return PublishedObject(there.key, there.bytes, there.sha256, "manifest", media_type, None, manifest.members)

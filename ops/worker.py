@@ -1,0 +1,150 @@
+"""One process, one run: claim it, keep its lease, take it through its stages, leave it in the right state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+import db
+from db import products, runs
+from db.states import RunState
+from forecast.checkpoint import registry
+from forecast.times import format_cycle
+from ingest.source import Source
+from ingest.sources import open_source
+from ops import history, log
+from ops.claim import claim
+from ops.clock import Clock, utc_now
+from ops.config import Settings
+from ops.errors import ConfigurationError
+from ops.forecaster import Forecaster
+from ops.heartbeat import Heartbeat
+from ops.plan import plan
+from ops.progress import Progress
+from ops.recorder import Recorder, paragraph
+from ops.signals import Stop, stopping
+from ops.stages import Work, all_stages
+from publish.stores import Store, open_store
+
+RUN_AGAIN = "run the same command again: it goes on from what is saved"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run stands at the end of a command: published now, or before."""
+
+    run_id: str
+    cycle: datetime
+    already: bool
+    store_url: str
+    manifest_key: str
+    chart_keys: tuple[str, ...]
+    products: int
+    bytes: int
+    members: int
+
+
+def run(
+    settings: Settings,
+    forecaster: Forecaster,
+    progress: Progress,
+    *,
+    cycle: datetime | None = None,
+    fresh: bool = False,
+    clock: Clock = utc_now,
+) -> Outcome:
+    """Forecast the cycle (the newest that the source has, when None) and publish it, or say that this is done already.
+
+    Raises the errors of the rooms, LeaseHeld, QuorumFailed, Interrupted; the run's row tells the same.
+    """
+    with history.opened(settings.database) as engine:
+        checkpoint = registry.find_model(settings.paths.models, settings.forecast.model)
+        source = _source(settings)
+        store = _store(settings)
+        wanted = plan(settings, checkpoint, cycle or source.cycles()[-1])
+        taken = claim(engine, wanted, store.url, fresh, clock)
+        log.bind(run=taken.run_id, cycle=format_cycle(wanted.cycle))
+        if taken.lease is None:
+            return outcome(engine, taken.run_id, already=True)
+        recorder = Recorder(engine, taken.lease, clock)
+        heartbeat = Heartbeat(engine, taken.lease, timedelta(seconds=settings.lease.seconds), clock)
+        _carry_out(Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress))
+        return outcome(engine, taken.run_id, already=False)
+
+
+def _source(settings: Settings) -> Source:
+    try:
+        return open_source(settings.source.name, settings.source.path)
+    except ValueError as error:
+        raise ConfigurationError(f"the source cannot be opened: {error}") from error
+
+
+def _store(settings: Settings) -> Store:
+    try:
+        return open_store(settings.store.url, settings.store.endpoint_url)
+    except ValueError as error:
+        raise ConfigurationError(f"the store cannot be opened: {error}") from error
+
+
+def _carry_out(work: Work) -> None:
+    with _left_in_the_right_state(work.recorder), work.heartbeat.beating(), work.progress:
+        manifest = all_stages(work)
+        work.heartbeat.check()
+        count = len(manifest.members)
+        work.recorder.finish(RunState.PUBLISHED, f"published with {count} members", members_published=count)
+
+
+@contextmanager
+def _left_in_the_right_state(recorder: Recorder) -> Iterator[None]:
+    """Failed on an error, interrupted on a signal; untouched when another process has taken the run over."""
+    try:
+        with stopping():
+            yield
+    except db.LeaseLost:
+        raise
+    except Stop as stop:
+        recorder.finish(RunState.INTERRUPTED, f"stopped by {stop}")
+        raise stop.as_error(f"run {recorder.run_id} was stopped by {stop}; {RUN_AGAIN}") from None
+    except Exception as error:
+        _record_failure(recorder, error)
+        raise
+
+
+def _record_failure(recorder: Recorder, error: Exception) -> None:
+    """Record it if the database lets us; if not, the lease's end frees the run."""
+    try:
+        recorder.fail(error)
+    except (SQLAlchemyError, db.DatabaseError) as reason:
+        log.get().error("the failure could not be recorded", reason=paragraph(reason))
+
+
+def outcome(engine: Engine, run_id: str, already: bool) -> Outcome:
+    """A published run, from its history."""
+    with db.reading(engine) as session:
+        row = runs.get(session, run_id)
+        manifests = products.of_run(session, run_id, kinds=["manifest"])
+        charts = products.of_run(session, run_id, kinds=["chart"])
+        count, size = products.count_and_bytes(session, run_id)
+    return Outcome(
+        run_id=run_id,
+        cycle=row.init_time,
+        already=already,
+        store_url=row.store_url,
+        manifest_key=manifests[0].key,
+        chart_keys=tuple(chart.key for chart in charts),
+        products=count,
+        bytes=size,
+        members=row.members_published or 0,
+    )
+
+
+def local_path(store_url: str, key: str) -> Path | None:
+    """Where an object of a local store is, None for one that is elsewhere."""
+    from publish.stores import LocalStore
+
+    store = open_store(store_url)
+    return store.path(key) if isinstance(store, LocalStore) else None
