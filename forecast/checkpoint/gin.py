@@ -213,9 +213,9 @@ class _Parser:
             return Macro(token.text[1:])
         if token.kind == "reference":
             return self._reference(token)
-        if token.kind == "selector" and token.text in _CONSTANTS:
-            return _CONSTANTS[token.text]
-        self._fail(token.line, f"expected a literal, @reference or %macro, got {token.text!r}")
+        if token.kind != "selector" or token.text not in _CONSTANTS:
+            self._fail(token.line, f"expected a literal, @reference or %macro, got {token.text!r}")
+        return _CONSTANTS[token.text]
 
     def _container(self, opening: str, depth: int) -> Any:
         self._brackets += 1

@@ -126,10 +126,11 @@ def _variable(variables: dict[str, Any], name: str, dims: tuple[str, ...]) -> np
         raise InvalidArchive(f"the archive's aux_ds_dict lacks {name}; it has {', '.join(variables)}")
     entry = _mapping(variables[name], name)
     given = entry.get("dims")
-    if not isinstance(given, list | tuple) or len(given) != len(dims) or not all(dim in given for dim in dims):
+    names = [dim for dim in given if isinstance(dim, str)] if isinstance(given, list | tuple) else []
+    if sorted(names) != sorted(dims):
         raise InvalidArchive(f"expected {name} with the dimensions {', '.join(dims)}")
     values = _numbers(entry.get("data"), name, len(dims))
-    return values.transpose([list(given).index(dim) for dim in dims])
+    return values.transpose([names.index(dim) for dim in dims])
 
 
 def _numbers(data: Any, name: str, dimensions: int) -> np.ndarray:

@@ -237,127 +237,21 @@ MASK = ("aux_ds_dict", "data_vars", "land_sea_mask")
         (("model_config_str",), 3, "to be text, got int"),
         (("params",), {}, "no parameters"),
         (("params",), [1], "expected params"),
-        (
-            (
-                "params",
-                "model/~/linear",
-            ),
-            np.zeros(2, np.float32),
-            "expected params of 'model/~/linear'",
-        ),
-        (
-            (
-                "params",
-                "model/~/linear",
-                "w",
-            ),
-            [1.0],
-            r"linear\|w to be a float32 array, got list",
-        ),
-        (
-            (
-                "params",
-                "model/~/linear",
-                "w",
-            ),
-            np.zeros(2),
-            "float32 array, got float64",
-        ),
-        (
-            (
-                "params",
-                "model/~/linear",
-                "w",
-            ),
-            np.float32([np.nan]),
-            "not finite",
-        ),
-        (
-            (
-                "aux_ds_dict",
-                "data_vars",
-                "land_sea_mask",
-            ),
-            None,
-            "lacks land_sea_mask",
-        ),
-        (
-            (
-                *MASK,
-                "data",
-            ),
-            [[0.5, 7.0]] * 4,
-            "within 0.0...1.0",
-        ),
-        (
-            (
-                *MASK,
-                "data",
-            ),
-            [[0.5]] * 4,
-            "of shape",
-        ),
-        (
-            (
-                *MASK,
-                "data",
-            ),
-            [[0.5, 1.0], [0.5]],
-            "equally long",
-        ),
-        (
-            (
-                *MASK,
-                "data",
-            ),
-            [["a", "b"]] * 4,
-            "numbers only",
-        ),
-        (
-            (
-                *MASK,
-                "data",
-            ),
-            [[0.5, 10**400]] * 4,
-            "LONG4|finite",
-        ),
-        (
-            (
-                *MASK,
-                "dims",
-            ),
-            ["latitude"],
-            "with the dimensions",
-        ),
-        (
-            (
-                "aux_ds_dict",
-                "coords",
-                "latitude",
-                "data",
-            ),
-            [45.0, -45.0],
-            "latitude in aux_ds_dict to increase",
-        ),
-        (
-            (
-                "aux_ds_dict",
-                "coords",
-                "level",
-            ),
-            None,
-            "lacks level",
-        ),
-        (
-            (
-                "aux_ds_dict",
-                "coords",
-                "level",
-                "data",
-            ),
-            [0.5, 500.0, 1000.0],
-            "whole numbers of hPa",
-        ),
+        (("params", "model/~/linear"), np.zeros(2, np.float32), "expected params of 'model/~/linear'"),
+        (("params", "model/~/linear", "w"), [1.0], r"linear\|w to be a float32 array, got list"),
+        (("params", "model/~/linear", "w"), np.zeros(2), "float32 array, got float64"),
+        (("params", "model/~/linear", "w"), np.float32([np.nan]), "not finite"),
+        (("aux_ds_dict", "data_vars", "land_sea_mask"), None, "lacks land_sea_mask"),
+        ((*MASK, "data"), [[0.5, 7.0]] * 4, "within 0.0...1.0"),
+        ((*MASK, "data"), [[0.5]] * 4, "of shape"),
+        ((*MASK, "data"), [[0.5, 1.0], [0.5]], "equally long"),
+        ((*MASK, "data"), [["a", "b"]] * 4, "numbers only"),
+        ((*MASK, "data"), [[0.5, 10**400]] * 4, "finite"),
+        ((*MASK, "dims"), ["latitude"], "with the dimensions"),
+        ((*MASK, "dims"), [np.zeros(2), "latitude"], "with the dimensions"),
+        (("aux_ds_dict", "coords", "latitude", "data"), [45.0, -45.0], "latitude in aux_ds_dict to increase"),
+        (("aux_ds_dict", "coords", "level"), None, "lacks level"),
+        (("aux_ds_dict", "coords", "level", "data"), [0.5, 500.0, 1000.0], "whole numbers of hPa"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
