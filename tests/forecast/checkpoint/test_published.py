@@ -8,6 +8,7 @@ import operator
 import os
 import pickle
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,7 +258,7 @@ MASK = ("aux_ds_dict", "data_vars", "land_sea_mask")
 )
 def test_an_archive_that_is_no_complete_model_is_invalid(contents, path, value, message):
     *parents, key = path
-    target = functools.reduce(operator.getitem, parents, contents)
+    target: Any = functools.reduce(operator.getitem, parents, contents)
     if value is None:
         del target[key]
     else:
