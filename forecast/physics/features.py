@@ -1,0 +1,335 @@
+"""What the towers see of each column: named features, chosen and scaled by the configuration.
+
+A `CombinedFeatures` works in two steps. `gather` collects whole-grid arrays [longitude, channel, latitude],
+with every modal field and derivative in one stacked transform. `columns` turns any range of longitudes
+of them into normalised feature blocks [longitude, latitude, channel], column by column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from forecast.dycore.constant import Constant
+from forecast.dycore.spherical_harmonics import SphericalHarmonics
+from forecast.physics.configuration import (
+    Layout,
+    Site,
+    UnsupportedConfiguration,
+    archive_name,
+    lookup,
+    prefixed,
+    size,
+)
+from forecast.physics.insolation import Insolation, Phases
+from forecast.physics.normalization import ColumnTransform
+from forecast.physics.spectral_inputs import GRADIENTS, VALUE, WIND, Request, SpectralInputs, derives_wind, field_levels
+
+SPECTRAL = "spectral"
+"""Key of the stacked grid values among gathered arrays."""
+
+Gathered = dict[str, jax.Array]
+"""Whole-grid or partial arrays [longitude, channel, latitude] by what they hold."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What features see besides the modal fields.
+
+    `phases` are those of the Earth's orbit and rotation; `forcing` holds nondimensional, finite fields
+    [longitude, latitude] by the names of `forecast.fields`: a NaN spreads over its whole column;
+    `randomness` is [longitude, field, latitude] or None.
+    """
+
+    phases: Phases
+    forcing: Mapping[str, jax.Array] = field(default_factory=dict)
+    randomness: jax.Array | None = None
+
+
+class Feature(nnx.Module):
+    """A group of features: their layout, the grid values they request, and how a column computes them."""
+
+    layout: Layout = ()
+    requests: tuple[Request, ...] = ()
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """Whole-grid arrays that `columns` needs besides the requested grid values."""
+        return {}
+
+    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+        """Features [longitude, latitude, channel] for the longitudes in `gathered`."""
+        raise NotImplementedError
+
+
+class VelocityAndPrognostics(Feature):
+    """Grid values of the modal fields, the wind among them, and their derivatives where configured."""
+
+    def __init__(self, site: Site):
+        levels = site.context.levels
+        available = field_levels(levels)
+        included = site.get("fields_to_include", None)
+        derived = WIND if derives_wind(levels) else ()
+        names = [name for name in available if included is None or name in included or name in derived]
+        operators = (VALUE, *GRADIENTS) if _computes_gradients(site) else (VALUE,)
+        stack = SpectralInputs.of((Request(name, operator) for name in names for operator in operators), levels)
+        self.requests: tuple[Request, ...] = stack.requests
+        self.lowest_level_only: bool = _takes_lowest_level(site)
+        metric = stack.metric(self.requests, site.context.harmonics.grid.cos_lat, wind_is_derived=bool(derived))
+        counts = [stack.count(request) for request in self.requests]
+        if self.lowest_level_only:
+            metric = metric[:, np.cumsum(counts) - 1]
+            counts = [1] * len(counts)
+        self.layout: Layout = tuple((request.name, n) for request, n in zip(self.requests, counts, strict=True))
+        self.metric = Constant(jnp.asarray(metric, jnp.float32))
+
+    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+        """Physical values of the requested fields and derivatives."""
+        levels = [spectral.channels(request) for request in self.requests]
+        wanted = np.concatenate([channels[-1:] if self.lowest_level_only else channels for channels in levels])
+        return _select(gathered[SPECTRAL], wanted).swapaxes(1, 2) * self.metric[...]
+
+
+def _computes_gradients(site: Site) -> bool:
+    if site.get("compute_gradients_module", None) is None:
+        return False
+    kind = site.reference("compute_gradients_module").name
+    if kind not in ("ToModalDiffOperators", "EmptyTransform"):
+        raise UnsupportedConfiguration(f"{site.kind}.compute_gradients_module: {kind!r}; known is ToModalDiffOperators")
+    return kind == "ToModalDiffOperators"
+
+
+def _takes_lowest_level(site: Site) -> bool:
+    if site.get("features_transform_module", None) is None:
+        return False
+    kind = site.reference("features_transform_module").name
+    if kind not in ("TakeSurfaceAdjacentSigmaLevel", "IdentityTransform"):
+        raise UnsupportedConfiguration(
+            f"{site.kind}.features_transform_module: {kind!r}; known is TakeSurfaceAdjacentSigmaLevel"
+        )
+    return kind == "TakeSurfaceAdjacentSigmaLevel"
+
+
+def _select(stack: jax.Array, channels: np.ndarray) -> jax.Array:
+    """Channels [longitude, n, latitude] of a stack, by slices."""
+    starts = np.flatnonzero(np.diff(channels, prepend=-2) != 1)
+    runs = np.split(channels, starts[1:])
+    slices = [jax.lax.slice_in_dim(stack, int(run[0]), int(run[-1]) + 1, axis=1) for run in runs]
+    return slices[0] if len(slices) == 1 else jnp.concatenate(slices, axis=1)
+
+
+class PressureFeatures(Feature):
+    """Pressure in each layer: sigma times surface pressure."""
+
+    def __init__(self, site: Site):
+        self.requests = (Request("log_surface_pressure"),)
+        self.sigma = Constant(jnp.asarray(site.context.sigma_centers, jnp.float32))
+        self.layout: Layout = (("pressure", len(site.context.sigma_centers)),)
+
+    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+        """Pressure [longitude, latitude, layer], nondimensional."""
+        log_pressure = _select(gathered[SPECTRAL], spectral.channels(self.requests[0]))
+        return jnp.exp(log_pressure).swapaxes(1, 2) * self.sigma[...]
+
+
+class _Gathered(Feature):
+    """Features that are whole-grid arrays as they are, under one key."""
+
+    key: str = ""
+
+    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+        """The gathered array."""
+        return gathered[self.key].swapaxes(1, 2)
+
+
+class RadiationFeatures(_Gathered):
+    """Incident solar radiation relative to its largest value."""
+
+    def __init__(self, site: Site):
+        self.key = "radiation"
+        self.layout: Layout = (("radiation", 1),)
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """Radiation at the time that the phases give."""
+        grid = harmonics.grid
+        insolation = Insolation(np.rad2deg(grid.longitudes), np.rad2deg(grid.latitudes))
+        return {self.key: insolation(surroundings.phases)[:, None]}
+
+
+class LatitudeFeatures(_Gathered):
+    """Cosine and sine of latitude."""
+
+    def __init__(self, site: Site):
+        grid = site.context.harmonics.grid
+        self.key = "latitude"
+        self.layout: Layout = (("cos_latitude", 1), ("sin_latitude", 1))
+        self.values = Constant(jnp.asarray([grid.cos_lat, grid.sin_lat], jnp.float32))
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """The two fields, equal at all longitudes."""
+        return {self.key: jnp.broadcast_to(self.values[...], (harmonics.grid.longitude_count, *self.values.shape))}
+
+
+class FloatDataFeatures(_Gathered):
+    """Static fields, and the derivatives of their spectral form where configured."""
+
+    def __init__(self, site: Site):
+        harmonics = site.context.harmonics
+        names = site.get("covariate_keys")
+        nodal = np.stack([site.context.static_field(name) for name in names], axis=1)
+        layout, blocks = [(name, 1) for name in names], [nodal.astype(np.float32)]
+        if _computes_gradients(site):
+            modal = harmonics.to_modal(jnp.asarray(nodal, jnp.float32))
+            fields = {name: modal[:, index : index + 1] for index, name in enumerate(names)}
+            requests = [Request(name, operator) for name in names for operator in GRADIENTS]
+            stack = SpectralInputs.of(requests, dict.fromkeys(names, 1))
+            metric = stack.metric(stack.requests, harmonics.grid.cos_lat, wind_is_derived=False)
+            blocks.append(np.asarray(stack.to_nodal(harmonics, fields)) * metric.T.astype(np.float32))
+            layout += [(request.name, 1) for request in stack.requests]
+        self.key = f"static/{'+'.join(name for name, _ in layout)}"
+        self.layout: Layout = tuple(layout)
+        self.values = Constant(jnp.asarray(np.concatenate(blocks, axis=1)))
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """The fields [longitude, channel, latitude], computed once."""
+        return {self.key: self.values[...]}
+
+
+class LearnedPositionalFeatures(_Gathered):
+    """Learned values at each place."""
+
+    def __init__(self, site: Site):
+        latent = site.get("latent_size")
+        name = "learned_positional_features"
+        self.key = name
+        self.layout: Layout = ((name, latent),)
+        self.scale: float = site.get("scale", 1.0)
+        self.values = nnx.Param(jnp.asarray(site.take(name, (latent, *site.context.nodal_shape))))
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """The learned values, scaled."""
+        return {self.key: self.scale * self.values[...].swapaxes(0, 1)}
+
+
+class ForcingFeatures(_Gathered):
+    """Fields prescribed to the model."""
+
+    def __init__(self, site: Site):
+        self.names: tuple[str, ...] = tuple(site.get("forcing_to_include"))
+        self.key = f"forcing/{'+'.join(self.names)}"
+        self.layout: Layout = tuple((name, 1) for name in self.names)
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """The forcing fields."""
+        return {self.key: jnp.stack([forcing_field(surroundings, name) for name in self.names], axis=1)}
+
+
+def forcing_field(surroundings: Surroundings, archive_key: str) -> jax.Array:
+    """The forcing [longitude, latitude] that the configuration calls `archive_key`."""
+    fields = {archive_name(name): values for name, values in surroundings.forcing.items()}
+    if archive_key not in fields:
+        raise ValueError(f"the configuration needs the forcing {archive_key!r}, got {sorted(fields)}")
+    return fields[archive_key]
+
+
+class RandomnessFeatures(_Gathered):
+    """The random fields."""
+
+    def __init__(self, site: Site):
+        self.key = "randomness"
+        self.layout: Layout = site.context.randomness
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """The random fields [longitude, field, latitude]; nothing when the configuration has none."""
+        if not self.layout:
+            return {}
+        if surroundings.randomness is None or surroundings.randomness.shape[1] != size(self.layout):
+            got = None if surroundings.randomness is None else surroundings.randomness.shape
+            raise ValueError(f"randomness: expected {size(self.layout)} fields [longitude, field, latitude], got {got}")
+        return {self.key: surroundings.randomness}
+
+
+class CombinedFeatures(nnx.Module):
+    """All features of one user: `layouts[i]` describes block i that `columns` returns."""
+
+    def __init__(self, site: Site):
+        if site.kind != "CombinedFeatures":
+            raise UnsupportedConfiguration(f"the configuration asks for {site.kind!r}; known is CombinedFeatures")
+        if site.get("features_to_exclude", ()):
+            raise UnsupportedConfiguration("CombinedFeatures.features_to_exclude: only () is supported")
+        skipped = site.get("feature_module_names_to_exclude", ())
+        taken: set[str] = set()
+        sites = [site.child(reference, taken) for reference in site.references("feature_modules")]
+        built = [lookup(FEATURES, child, "feature module")(child) for child in sites if child.kind not in skipped]
+        built = [feature for feature in built if feature.layout]
+        scaling = site.within(site.reference("features_transform_module"))
+        self.features = nnx.List(built)
+        self.transforms = nnx.List(ColumnTransform(scaling, feature.layout) for feature in built)
+        self.levels: tuple[tuple[str, int], ...] = tuple(site.context.levels.items())
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Layout of each block."""
+        return tuple(transform.layout for transform in self.transforms)
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Grid values that the features need."""
+        return tuple(request for feature in self.features for request in feature.requests)
+
+    @property
+    def spectral(self) -> SpectralInputs:
+        """The stack of those grid values."""
+        return SpectralInputs.of(self.requests, dict(self.levels))
+
+    def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
+        """Whole-grid arrays besides the stacked grid values."""
+        gathered: Gathered = {}
+        for feature in self.features:
+            gathered |= feature.gather(harmonics, surroundings)
+        return gathered
+
+    def gather_all(
+        self, harmonics: SphericalHarmonics, modal: Mapping[str, jax.Array], surroundings: Surroundings
+    ) -> Gathered:
+        """All whole-grid arrays, from modal fields [zonal, level, total] by archive name."""
+        gathered = self.gather(harmonics, surroundings)
+        if self.requests:
+            gathered[SPECTRAL] = self.spectral.to_nodal(harmonics, modal)
+        return gathered
+
+    def columns(self, gathered: Gathered, spectral: SpectralInputs | None = None) -> list[jax.Array]:
+        """Normalised blocks [longitude, latitude, channel] for the longitudes in `gathered`.
+
+        `spectral` describes the stack in `gathered` where it holds more than these features asked for.
+        """
+        stack = self.spectral if spectral is None else spectral
+        return [
+            transform(feature.columns(gathered, stack))
+            for feature, transform in zip(self.features, self.transforms, strict=True)
+        ]
+
+
+def sorted_features(blocks: Sequence[jax.Array], layouts: Sequence[Layout], prefix: str = "") -> dict[str, jax.Array]:
+    """Blocks [..., channel] taken apart into features by name, in the order that the published towers see."""
+    features = {}
+    for block, layout in zip(blocks, layouts, strict=True):
+        bounds = np.cumsum([0] + [count for _, count in layout])
+        for (name, _), start, stop in zip(prefixed(layout, prefix), bounds[:-1], bounds[1:], strict=True):
+            features[name] = block[..., start:stop]
+    return dict(sorted(features.items()))
+
+
+FEATURES: dict[str, type[Feature]] = {
+    "FloatDataFeatures": FloatDataFeatures,
+    "ForcingFeatures": ForcingFeatures,
+    "LatitudeFeatures": LatitudeFeatures,
+    "LearnedPositionalFeatures": LearnedPositionalFeatures,
+    "PressureFeatures": PressureFeatures,
+    "RadiationFeatures": RadiationFeatures,
+    "RandomnessFeatures": RandomnessFeatures,
+    "VelocityAndPrognostics": VelocityAndPrognostics,
+}
+"""Feature modules by the name that configurations give them; the embeddings add theirs."""
