@@ -1,0 +1,1 @@
+"""Randomness with a memory: fields that drive the spread of the ensemble."""
