@@ -83,4 +83,5 @@ def _from_netcdf(path: Path, field_name: str) -> tuple[NDArray[np.float32], NDAr
     short_name = PUBLISHABLE[field_name].short_name
     with netCDF4.Dataset(path) as file:
         index = int(np.flatnonzero(file["level"][:] == _LEVEL)[0])
-        return tuple(np.asarray(file[f"{short_name}_{name}"][0, index]) for name in ("mean", "spread"))
+        mean, spread = (np.asarray(file[f"{short_name}_{name}"][0, index]) for name in ("mean", "spread"))
+    return mean, spread

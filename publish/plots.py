@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 
@@ -24,6 +25,8 @@ _CONTOUR_DAM = 8
 _HEAVY_DAM = 552
 _SHADES = 10
 _DISPLAY_DEGREES = 1.0
+_WIDTH, _HEAD, _PANEL, _MAP, _FOOT = 11.0, 0.85, 5.65, 5.2, 0.95
+"""Sizes [inches]: figure width; heights of title, of a panel with its caption, of its map, of the legend."""
 _SPREAD_COLOURS = ("#ffffff", "#e3eef6", "#bcd9ea", "#86bfd8", "#4f9fc4", "#2a7db0", "#1b5a94", "#163d72", "#101f4a")
 """White to deep blue with even steps of lightness, so that it reads in any colour vision and in grey."""
 
@@ -49,11 +52,11 @@ def mean_and_spread(maps: Sequence[EnsembleMap], model: str, init_time: datetime
 
     All maps share one scale of spread, so that its growth shows.
     """
-    figure = Figure(figsize=(11.0, 1.45 + 5.35 * len(maps)), dpi=120, facecolor="white")
+    height = _HEAD + _FOOT + _PANEL * len(maps)
+    figure = Figure(figsize=(_WIDTH, height), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    height = figure.get_figheight()
-    axes = figure.subplots(len(maps), 1, squeeze=False)[:, 0]
-    figure.subplots_adjust(left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.9 / height, hspace=0.1)
+    bottoms = [height - _HEAD - _PANEL * (row + 1) for row in range(len(maps))]
+    axes = [figure.add_axes((0.02, bottom / height, 0.96, _MAP / height)) for bottom in bottoms]
     bounds = spread_bounds([each.spread for each in maps])
     colours = LinearSegmentedColormap.from_list("spread", _SPREAD_COLOURS)
     shading = [_draw(axis, each, bounds, colours) for axis, each in zip(axes, maps, strict=True)]
@@ -68,7 +71,7 @@ def spread_bounds(spreads: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]
     largest = max(float(np.percentile(spread, 99.5)) for spread in spreads)
     steps = [base * 10.0**power for power in range(-3, 5) for base in (1.0, 2.0, 2.5, 5.0)]
     step = next((each for each in steps if each * _SHADES >= largest), steps[-1])
-    return step * np.arange(_SHADES + 1)
+    return np.arange(_SHADES + 1, dtype=np.float64) * step
 
 
 def _draw(axis: Axes, each: EnsembleMap, bounds: NDArray[np.float64], colours: Colormap) -> QuadContourSet:
@@ -81,11 +84,10 @@ def _draw(axis: Axes, each: EnsembleMap, bounds: NDArray[np.float64], colours: C
     _contours(axis, x, y, mean / 10.0)
     axis.set_aspect("equal")
     axis.set_axis_off()
-    axis.margins(0.005)
-    lead = f"Day {each.lead_hours / 24:g}   T+{each.lead_hours} h"
-    axis.text(0.0, 1.0, lead, transform=axis.transAxes, size=12.5, weight="bold", color=_INK, va="top")
-    valid = f"valid {each.valid_time:%a %d %b %Y %H} UTC"
-    axis.text(1.0, 1.0, valid, transform=axis.transAxes, size=12.5, color=_INK, va="top", ha="right")
+    axis.margins(0.0)
+    caption = {"transform": axis.transAxes, "size": 12.5, "color": _INK, "va": "bottom"}
+    axis.text(0.0, 1.015, f"Day {each.lead_hours / 24:g}   T+{each.lead_hours} h", weight="bold", **caption)
+    axis.text(1.0, 1.015, f"valid {each.valid_time:%a %d %b %Y %H} UTC", ha="right", **caption)
     return shading
 
 
@@ -120,7 +122,9 @@ def _contours(axis: Axes, x: NDArray[np.float64], y: NDArray[np.float64], decame
     levels = np.arange(first, decametres.max() + _CONTOUR_DAM, _CONTOUR_DAM)
     widths = [1.9 if level == _HEAVY_DAM else 0.95 for level in levels]
     lines = axis.contour(x, y, decametres, levels=levels, colors=_MEAN, linewidths=widths)
-    axis.clabel(lines, levels=levels[(levels - _HEAVY_DAM) % (2 * _CONTOUR_DAM) == 0], fmt="%d", fontsize=7.5)
+    labelled = levels[(levels - _HEAVY_DAM) % (2 * _CONTOUR_DAM) == 0]
+    for label in axis.clabel(lines, levels=labelled, fmt="%d", fontsize=7.5):
+        label.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
 
 
 def _titles(figure: Figure, model: str, init_time: datetime) -> None:

@@ -1,11 +1,11 @@
-"""The Store protocol, and its errors:
+"""The Store protocol, and its errors.
 
-    StoreError
-      ObjectNotFound       no object has this key; nothing to retry
-      ObjectExists         the key is taken and was to be taken only once; somebody else has published
-      StoreDenied          wrong or missing credentials, or no such bucket; change the configuration
-      StoreUnavailable     the store did not answer or is full, after all retries; try again later
-    InvalidKey (ValueError)  the key could escape the store or cannot be an object's name
+- StoreError
+    - ObjectNotFound: no object has this key; nothing to retry
+    - ObjectExists: the key is taken and was to be taken only once; somebody else has published
+    - StoreDenied: wrong or missing credentials, or no such bucket; change the configuration
+    - StoreUnavailable: the store did not answer or is full, after all retries; try again later
+- InvalidKey (a ValueError): the key could escape the store or cannot be an object's name
 """
 
 import hashlib

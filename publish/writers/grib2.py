@@ -27,6 +27,9 @@ _EARTH_SPHERE_6371229_M = 6
 _ENSEMBLE_FORECAST = 4
 _CCSDS = "grid_ccsds"
 
+_SECTIONS_1_AND_3 = slice(16, 109)
+"""Octets after the indicator section: 21 of identification, no local section, 72 of a latitude-longitude grid."""
+
 _ISOBARIC = 100
 _SURFACES = {
     "surface_air_pressure": (1, 255, "surface"),
@@ -88,6 +91,8 @@ class Grib2Writer:
             path = directory / Path(self._key(kind)).name
             self._files[kind.name] = (kind, path, path.open("wb"))
         self._templates = {kind.name: _template(header, settings, kind) for kind in _kinds(header)}
+        self._prepared: dict[str, Slab] = {}
+        self._identity: dict[str, bytes] = {}
 
     def write(self, slab: Slab, statistics: Statistics | None) -> None:
         """Encode, verify and append the messages of one field on one level."""
@@ -120,9 +125,26 @@ class Grib2Writer:
 
     def _append(self, kind_name: str, slab: Slab, values: NDArray[np.float32], number: int | None = None) -> None:
         kind, _, file = self._files[kind_name]
-        message = _encode(self._templates[kind_name], self._settings, slab, values, number)
-        _verify(message, _expected_keys(self._header, self._settings, kind, slab, number), values, describe(slab))
+        handle = self._templates[kind_name]
+        if self._prepared.get(kind_name) is not slab:
+            _set_parameter(handle, slab)
+            self._prepared[kind_name] = slab
+        message = _encode(handle, self._settings.bits_per_value, values, number)
+        _verify(message, self._expected(message, kind, slab, number), values, describe(slab))
         file.write(message)
+
+    def _expected(self, message: bytes, kind: _Kind, slab: Slab, number: int | None) -> dict[str, int | float | str]:
+        """Keys that a reader must find in the message.
+
+        Identification and grid (sections 1 and 3) are the same octets in every message of a file: their
+        keys are read from the first, and left out for a message with the same octets.
+        """
+        expected = _product_expectation(self._header, kind, slab, number)
+        identity = message[_SECTIONS_1_AND_3]
+        if self._identity.get(kind.name) == identity:
+            return expected
+        self._identity[kind.name] = identity
+        return expected | _file_expectation(self._header, self._settings)
 
 
 def read_field(path: Path, field: Field, level: int | None) -> NDArray[np.float32]:
@@ -133,10 +155,10 @@ def read_field(path: Path, field: Field, level: int | None) -> NDArray[np.float3
     with path.open("rb") as file:
         while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
             try:
-                found = eccodes.codes_get(handle, "shortName"), eccodes.codes_get(handle, "level")
+                found = eccodes.codes_get_string(handle, "shortName"), eccodes.codes_get_long(handle, "level")
                 if found == (field.short_name, level or 0):
-                    shape = eccodes.codes_get(handle, "Nj"), eccodes.codes_get(handle, "Ni")
-                    return eccodes.codes_get_values(handle).reshape(shape).astype(np.float32)
+                    rows = eccodes.codes_get_long(handle, "Nj")
+                    return eccodes.codes_get_values(handle).reshape(rows, -1).astype(np.float32)
             finally:
                 eccodes.codes_release(handle)
     raise WriterError(f"expected {field.short_name} at {level} hPa in {path.name}, found no such message")
@@ -200,24 +222,28 @@ def _product_keys(settings: ProductSettings) -> dict[str, int]:
     }
 
 
-def _encode(
-    handle: int, settings: ProductSettings, slab: Slab, values: NDArray[np.float32], number: int | None
-) -> bytes:
-    """Octets of one message; the handle of the kind is used again for the next.
-
-    A constant field leaves the handle at zero bits per value, so the packing is set for every message.
-    """
-    for name, value in _parameter_keys(slab, number).items():
+def _set_parameter(handle: int, slab: Slab) -> None:
+    """Make the message one of this field and level."""
+    for name, value in _parameter_keys(slab).items():
         eccodes.codes_set(handle, name, value)
     if slab.level is None:
         eccodes.codes_set_missing(handle, "scaleFactorOfFirstFixedSurface")
         eccodes.codes_set_missing(handle, "scaledValueOfFirstFixedSurface")
-    eccodes.codes_set(handle, "bitsPerValue", settings.bits_per_value)
+
+
+def _encode(handle: int, bits_per_value: int, values: NDArray[np.float32], number: int | None) -> bytes:
+    """Octets of one message; the handle can be used again for the next.
+
+    A constant field leaves the handle at zero bits per value, so that is set for every message.
+    """
+    if number is not None:
+        eccodes.codes_set(handle, "perturbationNumber", number)
+    eccodes.codes_set(handle, "bitsPerValue", bits_per_value)
     eccodes.codes_set_values(handle, values.ravel().astype(np.float64))
     return eccodes.codes_get_message(handle)
 
 
-def _parameter_keys(slab: Slab, number: int | None) -> dict[str, int]:
+def _parameter_keys(slab: Slab) -> dict[str, int]:
     grib = slab.field.grib
     keys = {"discipline": grib.discipline, "parameterCategory": grib.category, "parameterNumber": grib.number}
     if slab.level is None:
@@ -226,31 +252,38 @@ def _parameter_keys(slab: Slab, number: int | None) -> dict[str, int]:
     else:
         keys |= {"typeOfFirstFixedSurface": _ISOBARIC, "scaleFactorOfFirstFixedSurface": 0}
         keys |= {"scaledValueOfFirstFixedSurface": slab.level * 100, "typeOfSecondFixedSurface": 255}
-    return keys if number is None else keys | {"perturbationNumber": number}
+    return keys
 
 
-def _expected_keys(
-    header: FrameHeader, settings: ProductSettings, kind: _Kind, slab: Slab, number: int | None
-) -> dict[str, int | float | str]:
-    """What a reader must find in the message, by the names that readers use."""
-    expected: dict[str, int | float | str] = dict(_identification_keys(header, settings)) | _grid_keys(header)
-    expected |= dict(kind.keys) | {
+def _file_expectation(header: FrameHeader, settings: ProductSettings) -> dict[str, int | float | str]:
+    """What a reader must find in every message of a file, by the names that readers use."""
+    return {
+        **_identification_keys(header, settings),
+        **_grid_keys(header),
         "edition": 2,
+        "gridType": "regular_ll",
+        "validityDate": int(f"{header.valid_time:%Y%m%d}"),
+        "validityTime": int(f"{header.valid_time:%H%M}"),
+    }
+
+
+def _product_expectation(
+    header: FrameHeader, kind: _Kind, slab: Slab, number: int | None
+) -> dict[str, int | float | str]:
+    """What a reader must find in the message of this field, level and member."""
+    expected: dict[str, int | float | str] = {
+        **dict(kind.keys),
         "shortName": slab.field.short_name,
         "typeOfLevel": "isobaricInhPa" if slab.level is not None else _SURFACES[slab.field.name][2],
         "level": slab.level or 0,
         "dataType": kind.data_type,
         "endStep": header.lead_hours,
-        "validityDate": int(f"{header.valid_time:%Y%m%d}"),
-        "validityTime": int(f"{header.valid_time:%H%M}"),
         "isMessageValid": 1,
     }
     return expected if number is None else expected | {"number": number}
 
 
-def _verify(
-    message: bytes, expected: dict[str, int | float | str], values: NDArray[np.float32], name: str
-) -> None:
+def _verify(message: bytes, expected: dict[str, int | float | str], values: NDArray[np.float32], name: str) -> None:
     """Decode the octets and compare: keys exactly, values to the precision of the packing.
 
     Raises WriterError on the first difference.
@@ -262,7 +295,7 @@ def _verify(
             if found != value:
                 raise WriterError(f"GRIB message of {name}: expected {key} = {value!r} when read back, got {found!r}")
         decoded = eccodes.codes_get_values(handle).reshape(values.shape)
-        bits = eccodes.codes_get(handle, "bitsPerValue")
+        bits = eccodes.codes_get_long(handle, "bitsPerValue")
     finally:
         eccodes.codes_release(handle)
     error, limit = float(np.abs(decoded - values).max()), packing_tolerance(values, bits)
@@ -271,10 +304,11 @@ def _verify(
 
 
 def packing_tolerance(values: NDArray[np.float32], bits: int) -> float:
-    """Greatest admitted difference of a packed value: one packing step plus float32 rounding of the reference.
+    """Greatest admitted difference of a packed value.
 
-    The step is a power of two of at most twice the range over the number of steps (regulation
-    92.9.4), and rounding is to the nearest, so half of that.
+    The packing step is a power of two (WMO-No. 306, regulation 92.9.4), at most twice the range over
+    the number of steps; values are rounded to the nearest step, so half of that; and the reference
+    value is rounded to float32.
     """
     span = float(values.max()) - float(values.min())
     step = span / max(2**bits - 1, 1) if bits else 0.0

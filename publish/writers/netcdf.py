@@ -19,6 +19,7 @@ CONVENTIONS = "CF-1.11"
 
 _EARTH_RADIUS = 6371229.0
 _TIME_UNITS = "hours since 1970-01-01 00:00:00"
+_CLOCK = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
 _COMPRESSION = {"compression": "zlib", "complevel": 1, "shuffle": True}
 _STATISTICS = {"mean": "mean", "spread": "standard_deviation"}
 """Our names of the statistics and the CF cell method of each."""
@@ -53,8 +54,7 @@ class NetcdfWriter:
         self.abort()
         keys = {"members": self._key("ef"), "statistics": self._key("ep")}
         return [
-            EncodedFile(keys[kind], path, kind, MEDIA_TYPE, self._header.members)
-            for kind, path in self._paths.items()
+            EncodedFile(keys[kind], path, kind, MEDIA_TYPE, self._header.members) for kind, path in self._paths.items()
         ]
 
     def abort(self) -> None:
@@ -88,12 +88,11 @@ def _create(path: Path, header: FrameHeader, levels: tuple[int, ...]) -> netCDF4
 
 def _define_times(file: netCDF4.Dataset, header: FrameHeader) -> None:
     time = _variable(file, "time", "i4", ("time",), "time", _TIME_UNITS, long_name="Time the forecast is for", axis="T")
-    time.calendar = "standard"
+    time.setncatts(_CLOCK)
     time[:] = round(header.valid_time.timestamp() / 3600)
-    reference = _variable(
-        file, "forecast_reference_time", "i4", (), "forecast_reference_time", _TIME_UNITS, long_name="Time of the analysis"
-    )
-    reference.calendar = "standard"
+    name = "forecast_reference_time"
+    reference = _variable(file, name, "i4", (), name, _TIME_UNITS, long_name="Time of the analysis")
+    reference.setncatts(_CLOCK)
     reference[...] = round(header.init_time.timestamp() / 3600)
     period = _variable(file, "forecast_period", "i4", ("time",), "forecast_period", "hours", long_name="Lead time")
     period[:] = header.lead_hours
