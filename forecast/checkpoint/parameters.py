@@ -4,9 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-
-class ParameterError(ValueError):
-    """The leaves of a checkpoint do not fit the architecture that its configuration describes."""
+from forecast.checkpoint.errors import ParameterMismatch
 
 
 class Parameters:
@@ -21,22 +19,22 @@ class Parameters:
         self._taken: set[str] = set()
 
     def take(self, module: str, leaf: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The float32 array of one leaf; ParameterError when it is absent, misshapen or taken already."""
+        """The float32 array of one leaf; ParameterMismatch when it is absent, misshapen or taken already."""
         name = f"{module}|{leaf}"
         if name not in self._leaves:
-            raise ParameterError(
+            raise ParameterMismatch(
                 f"the configuration needs parameter {name!r} of shape {shape}, the checkpoint has none"
             )
         array = np.asarray(self._leaves[name], np.float32)
         if array.shape != tuple(shape):
-            raise ParameterError(f"parameter {name!r}: expected shape {tuple(shape)}, got {array.shape}")
+            raise ParameterMismatch(f"parameter {name!r}: expected shape {tuple(shape)}, got {array.shape}")
         if name in self._taken:
-            raise ParameterError(f"parameter {name!r} is asked for by two modules")
+            raise ParameterMismatch(f"parameter {name!r} is asked for by two modules")
         self._taken.add(name)
         return array
 
     def check_all_taken(self) -> None:
-        """ParameterError that names the leaves which no module has asked for."""
+        """ParameterMismatch that names the leaves which no module has asked for."""
         unused = sorted(set(self._leaves) - self._taken)
         if unused:
-            raise ParameterError(f"{len(unused)} parameters fit no module of the configuration: {', '.join(unused)}")
+            raise ParameterMismatch(f"{len(unused)} parameters fit no module of the configuration: {', '.join(unused)}")

@@ -25,21 +25,22 @@ class GaussianGrid:
         """(longitude, latitude)."""
         return self.longitude_count, self.latitude_count
 
-    @cached_property
+    @property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return np.arange(self.longitude_count) * (360.0 / self.longitude_count)
+        return np.linspace(0.0, 360.0, self.longitude_count, endpoint=False)
 
-    @cached_property
+    @property
     def latitudes(self) -> NDArray[np.float64]:
         """Degrees north, south first, shape [latitude]."""
-        return np.rad2deg(np.arcsin(self._nodes_and_weights[0]))
+        return np.asarray(np.rad2deg(np.arcsin(self._nodes_and_weights[0])), dtype=np.float64)
 
-    @cached_property
+    @property
     def quadrature_weights(self) -> NDArray[np.float64]:
         """Weights of the Gauss-Legendre rule in sin(latitude), shape [latitude]; their sum is 2."""
         return self._nodes_and_weights[1]
 
     @cached_property
     def _nodes_and_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return np.polynomial.legendre.leggauss(self.latitude_count)
+        nodes, weights = np.polynomial.legendre.leggauss(self.latitude_count)
+        return np.asarray(nodes, dtype=np.float64), np.asarray(weights, dtype=np.float64)

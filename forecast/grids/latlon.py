@@ -1,7 +1,6 @@
 """Regular latitude-longitude grid, as forecasts are published on it."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +25,15 @@ class LatLonGrid:
         """(longitude, latitude)."""
         return self.longitudes.size, self.latitudes.size
 
-    @cached_property
+    @property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return np.arange(2 * self._steps) * (180.0 / self._steps)
+        return np.linspace(0.0, 360.0, 2 * self._steps, endpoint=False)
 
-    @cached_property
+    @property
     def latitudes(self) -> NDArray[np.float64]:
         """Degrees north from 90 to -90, shape [latitude]."""
-        return 90.0 - np.arange(self._steps + 1) * (180.0 / self._steps)
+        return np.linspace(90.0, -90.0, self._steps + 1)
 
     @property
     def _steps(self) -> int:

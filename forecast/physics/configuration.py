@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.checkpoint.errors import CheckpointError
 from forecast.checkpoint.gin import Bindings, Reference
 from forecast.checkpoint.parameters import Parameters
 from forecast.dycore.filters import step_filter
@@ -32,7 +33,7 @@ ARCHIVE_NAMES: Mapping[str, str] = {
 """The names by which published configurations call our fields, where they differ."""
 
 
-class UnsupportedConfiguration(ValueError):
+class UnsupportedConfiguration(CheckpointError):
     """The configuration names a component that is not implemented; the message lists those that are."""
 
 
@@ -121,7 +122,7 @@ class Site:
         return dataclasses.replace(site, path=f"{self.path}{'/' if on_call else '/~/'}{name}")
 
     def take(self, leaf: str, shape: tuple[int, ...]) -> np.ndarray:
-        """This module's parameter `leaf`; ParameterError when absent or of another shape."""
+        """This module's parameter `leaf`; ParameterMismatch when absent or of another shape."""
         return self.context.parameters.take(self.path, leaf, shape)
 
 

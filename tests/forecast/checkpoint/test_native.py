@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from forecast.checkpoint import native
-from forecast.checkpoint.accounting import account
 from forecast.checkpoint.errors import CheckpointError, CorruptCheckpoint, ParameterMismatch, UnknownModel
 from forecast.checkpoint.registry import describe_model, find_model, list_models
 

@@ -1,0 +1,112 @@
+"""The hybrid model: encode an analysis, step the state, decode it (Kochkov et al. 2024).
+
+One step: the learned physics gives a tendency from the state and the random fields; the dynamical
+core advances the state under it; the random fields go on by one step of their own.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from forecast import architecture
+from forecast.checkpoint.native import Checkpoint
+from forecast.dycore.constant import Constant
+from forecast.dycore.state import State
+from forecast.physics.features import Surroundings
+from forecast.physics.insolation import REFERENCE_TIME, Phases, published_phases
+from forecast.times import require_utc
+
+TIME_STEP = timedelta(hours=1)
+"""The step of the published models."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class ModelState:
+    """What evolves: the prognostic `state`, the `randomness` [field, zonal, total], and the `hour`,
+    time since `REFERENCE_TIME` in steps of the model (an integer)."""
+
+    state: State
+    randomness: jax.Array
+    hour: jax.Array
+
+
+class HybridModel(nnx.Module):
+    """The model in a checkpoint. All methods are pure: they can be jitted, batched and differentiated.
+
+    `forcing` holds sea_surface_temperature [K] and sea_ice_area_fraction [longitude, latitude].
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        parts = architecture.build(checkpoint)
+        self.encoder = parts.encoder
+        self.decoder = parts.decoder
+        self.parameterization = parts.parameterization
+        self.core = parts.core
+        self.physics_randomness = parts.physics_randomness
+        self.encoder_randomness = parts.encoder_randomness
+        self.surface_geopotential = Constant(parts.surface_geopotential)
+        self.time_step = parts.time_step
+        self.substeps = parts.substeps
+
+    def encode(
+        self, analysis: Mapping[str, jax.Array], forcing: Mapping[str, jax.Array], hour: jax.Array, key: jax.Array
+    ) -> ModelState:
+        """The state of an analysis [level, longitude, latitude] in SI units, with random fields drawn from `key`."""
+        encoder_key, physics_key = jax.random.split(key)
+        perturbation = self.encoder_randomness.initial(encoder_key)
+        return self.encode_with(analysis, forcing, hour, perturbation, self.physics_randomness.initial(physics_key))
+
+    def encode_with(
+        self,
+        analysis: Mapping[str, jax.Array],
+        forcing: Mapping[str, jax.Array],
+        hour: jax.Array,
+        perturbation: jax.Array,
+        randomness: jax.Array,
+    ) -> ModelState:
+        """The same with given random fields of the encoder and of the physics [field, zonal, total]."""
+        surroundings = self._surroundings(forcing, hour, self.encoder_randomness.nodal(perturbation))
+        return ModelState(self.encoder(analysis, surroundings), randomness, hour)
+
+    def step(
+        self, start: ModelState, forcing: Mapping[str, jax.Array], key: jax.Array, *, fresh: bool = False
+    ) -> ModelState:
+        """The state one time step later.
+
+        `key` belongs to this member and step alone. `fresh` says that the state comes from the encoder,
+        see `ExpandedHumidity`.
+        """
+        state, randomness = start.state, start.randomness
+        for substep in range(self.substeps):
+            surroundings = self._surroundings(forcing, start.hour, self.physics_randomness.nodal(randomness))
+            tendency = self.parameterization(state, surroundings.randomness, surroundings.forcing, surroundings.phases)
+            state = self.core(state, tendency, expand_humidity=fresh and substep == 0)
+            randomness = self.physics_randomness.advance(randomness, jax.random.fold_in(key, substep))
+        return ModelState(state, randomness, start.hour + 1)
+
+    def decode(self, state: ModelState, forcing: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Fields in SI units by the names of `forecast.fields`, see `Decoder`."""
+        return self.decoder(state.state, self._surroundings(forcing, state.hour, None))
+
+    def _surroundings(
+        self, forcing: Mapping[str, jax.Array], hour: jax.Array, randomness: jax.Array | None
+    ) -> Surroundings:
+        return Surroundings(self._phases(hour), forcing, randomness)
+
+    def _phases(self, hour: jax.Array) -> Phases:
+        """Phases of the Earth as the published models know them: from float32 time."""
+        time = jnp.float32(self.time_step) * hour.astype(jnp.float32)
+        return published_phases(time, self.core.equations.scales.time)
+
+
+def hour_of(moment: datetime) -> int:
+    """Time steps from `REFERENCE_TIME` to a moment; ValueError when it falls between two."""
+    steps, rest = divmod(require_utc(moment) - REFERENCE_TIME, TIME_STEP)
+    if rest:
+        raise ValueError(f"expected a time on a full hour, got {moment}")
+    return steps
