@@ -154,7 +154,7 @@ class S3Server(Server):
         try:
             with urllib.request.urlopen(f"{self.endpoint_url}/healthz", timeout=1):
                 pass
-            with urllib.request.urlopen(assign, timeout=5) as answer:
+            with urllib.request.urlopen(assign, timeout=1) as answer:
                 return "fid" in json.load(answer)
         except OSError:
             return False
