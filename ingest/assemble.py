@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.fields import LEVEL_FIELDS
-from forecast.grids import RegularGrid, Regridder
+from forecast.grids import Regridder, RegularGrid
 from ingest import moisture
 from ingest.analysis import Analysis, InputFile, Origin
 from ingest.canonical import RawField, canonical_dataset
 from ingest.checks import check_analysis, check_field, check_hydrostatic, check_levels
 from ingest.errors import Refused
 from ingest.fill import Column, fill_cloud, fill_geopotential, fill_held, fill_temperature
-from ingest.forcing import FIELDS_READ, forcing_fields
+from ingest.forcing import forcing_fields
 from ingest.source import ModelNeeds
 
 Array = NDArray[Any]
@@ -149,10 +149,10 @@ class Assembly:
     def _check_hydrostatic(self, stores: dict[str, LevelStore]) -> None:
         levels = tuple(sorted(stores["geopotential"].values))
         humidity = fill_held(stores["specific_humidity"].values, levels, [])
-        stacks = [
+        height, temperature = (
             np.stack([stores[name].values[level] for level in levels]) for name in ("geopotential", "air_temperature")
-        ]
-        check_hydrostatic(levels, *stacks, humidity.values, self._needs.grid, self._where)
+        )
+        check_hydrostatic(levels, height, temperature, humidity.values, self._needs.grid, self._where)
 
     def _filled(self, stores: dict[str, LevelStore]) -> dict[str, Column]:
         """Every level field on every level of the model."""
@@ -184,9 +184,7 @@ def assemble(fields: Iterable[RawField], needs: ModelNeeds, where: str) -> Assem
     return assembly
 
 
-def _complete(
-    store: LevelStore, other: LevelStore | None, how: str, convert: Callable[[int, Array], Array]
-) -> None:
+def _complete(store: LevelStore, other: LevelStore | None, how: str, convert: Callable[[int, Array], Array]) -> None:
     """Add to a store the levels that it lacks, converted from another quantity."""
     if other is None:
         return

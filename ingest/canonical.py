@@ -81,7 +81,9 @@ QUANTITIES = {
         _quantity("cloud_ice_mixing_ratio", "icmr", "icmr", _MASS_RATIO, _MIXING_RANGE),
         _quantity("sea_surface_temperature", "sst", "sst tos", _KELVIN, (250.0, 320.0), False),
         _quantity("surface_temperature", "skt t", "skin_temperature skt", _KELVIN, (170.0, 360.0), False),
-        _quantity("sea_ice_area_fraction", "ci siconc icec", "sea_ice_cover siconc ci", _FRACTION, (-0.01, 1.01), False),
+        _quantity(
+            "sea_ice_area_fraction", "ci siconc icec", "sea_ice_cover siconc ci", _FRACTION, (-0.01, 1.01), False
+        ),
         _quantity("land_area_fraction", "lsm", "land_binary_mask land_sea_mask lsm", _FRACTION, (-0.01, 1.01), False),
     )
 }

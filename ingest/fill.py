@@ -8,6 +8,7 @@ are held, cloud is zero, and geopotential follows hydrostatically.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def fill_geopotential(
     """Geopotential [m2 s-2] from what is given and the filled temperature [K] and humidity [kg kg-1]."""
     virtual = dict(zip(levels, virtual_temperature(temperature, humidity), strict=True))
     ordered, known = sorted(given), dict(given)
-    for upper, lower in zip(ordered[:-1], ordered[1:], strict=True):
+    for upper, lower in pairwise(ordered):
         known |= _between(given, virtual, upper, lower, levels)
     for level in sorted((level for level in levels if level < ordered[0]), reverse=True):
         below = min(known)
@@ -86,7 +87,7 @@ def _between(
     if len(path) == 2:
         return {}
     rise = [np.zeros_like(given[lower])]
-    for below, above in zip(path[:-1], path[1:], strict=True):
+    for below, above in pairwise(path):
         rise.append(rise[-1] + thickness(virtual[below], virtual[above], below, above))
     misfit = given[upper] - given[lower] - rise[-1]
     share = [np.log(lower / level) / np.log(lower / upper) for level in path]

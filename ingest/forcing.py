@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
-from forecast.grids import GaussianGrid, Grid, RegularGrid, Regridder
+from forecast.grids import GaussianGrid, Grid, Regridder, RegularGrid
 from ingest.analysis import Origin
 from ingest.canonical import RawField
 from ingest.errors import Incomplete, Refused
@@ -27,20 +27,17 @@ _OPEN_WATER = 0.15
 _LEAST_SEA = 0.4
 """Share of the globe that must have a sea surface temperature."""
 
-FIELDS_READ = ("sea_surface_temperature", "surface_temperature", "sea_ice_area_fraction", "land_area_fraction")
-
 
 def forcing_fields(
     fields: Mapping[str, RawField], target: GaussianGrid, where: str
 ) -> tuple[dict[str, Array], dict[str, list[Origin]]]:
-    """Both forcing fields [longitude, latitude] and their provenance, from fields of FIELDS_READ by name.
+    """Both forcing fields [longitude, latitude] and their provenance, from surface fields by name of their quantity.
 
     Raises Incomplete when what they can be made from is absent.
     """
     if "sea_ice_area_fraction" not in fields:
         raise Incomplete(
-            f"{where}: expected the sea ice area fraction (GRIB ci or siconc), found none; "
-            "add the file that holds it"
+            f"{where}: expected the sea ice area fraction (GRIB ci or siconc), found none; add the file that holds it"
         )
     ice = fields["sea_ice_area_fraction"]
     temperature, source, how = _sea_surface_temperature(fields, where)
@@ -65,7 +62,7 @@ def fill_from_nearest(values: Array, grid: Grid) -> Array:
     points = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )
-    _, nearest = cKDTree(points[~missing]).query(points[missing])
+    _, nearest = KDTree(points[~missing]).query(points[missing])
     result = values.copy()
     result[missing] = values[~missing][nearest]
     return result

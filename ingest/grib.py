@@ -81,25 +81,36 @@ def _decoding(label: str) -> Iterator[None]:
         raise Broken(f"{label}: cannot be decoded, ecCodes says: {error}; fetch the file again") from error
 
 
+def _text(handle: int, key: str) -> str:
+    return str(eccodes.codes_get(handle, key, str))
+
+
+def _integer(handle: int, key: str) -> int:
+    return int(eccodes.codes_get(handle, key, int) or 0)
+
+
+def _number(handle: int, key: str) -> float:
+    return float(eccodes.codes_get(handle, key, float) or 0.0)
+
+
 def _header(handle: int, label: str) -> Header | None:
     """None when the message is none of ours, or no instantaneous field."""
-    get = eccodes.codes_get
-    kind = get(handle, "typeOfLevel")
-    quantity = grib_quantity(get(handle, "shortName"), kind)
-    if quantity is None or get(handle, "stepType") != "instant":
+    kind = _text(handle, "typeOfLevel")
+    quantity = grib_quantity(_text(handle, "shortName"), kind)
+    if quantity is None or _text(handle, "stepType") != "instant":
         return None
     level = None
     if quantity.on_levels:
-        pressure = get(handle, "level", float) / (100.0 if kind == "isobaricInPa" else 1.0)
+        pressure = _number(handle, "level") / (100.0 if kind == "isobaricInPa" else 1.0)
         if pressure != round(pressure):
             return None
         level = round(pressure)
-    member = get(handle, "number", int) if eccodes.codes_is_defined(handle, "number") else 0
+    member = _integer(handle, "number") if eccodes.codes_is_defined(handle, "number") else 0
     return Header(quantity, level, _valid_time(handle, label), member)
 
 
 def _valid_time(handle: int, label: str) -> datetime:
-    date, time = (eccodes.codes_get(handle, key, int) for key in ("validityDate", "validityTime"))
+    date, time = (_integer(handle, key) for key in ("validityDate", "validityTime"))
     try:
         return datetime(date // 10000, date // 100 % 100, date % 100, time // 100, time % 100, tzinfo=UTC)
     except ValueError as error:
@@ -109,15 +120,15 @@ def _valid_time(handle: int, label: str) -> datetime:
 def _values(handle: int, quantity: Quantity, grid: RegularGrid, label: str) -> NDArray[np.float32]:
     """Values [longitude, latitude] in SI units, NaN where missing."""
     eccodes.codes_set(handle, "missingValue", _MISSING)
-    flat = eccodes.codes_get_values(handle, np.float32)
+    flat = np.asarray(eccodes.codes_get_array(handle, "values", np.float32))
     shape = grid.latitudes.size, grid.longitudes.size
     if flat.size != shape[0] * shape[1]:
         raise Broken(f"{label}: expected {shape[0]} x {shape[1]} values, found {flat.size}; fetch the file again")
-    if eccodes.codes_get(handle, "jPointsAreConsecutive", int):
+    if _integer(handle, "jPointsAreConsecutive"):
         by_longitude = flat.reshape(shape[1], shape[0])
     else:
         by_longitude = flat.reshape(shape).T
-    if eccodes.codes_get(handle, "alternativeRowScanning", int):
+    if _integer(handle, "alternativeRowScanning"):
         raise Refused(f"{label}: rows that run in alternating directions are not supported; regrid the file")
     missing = by_longitude == np.float32(_MISSING)
     values = without_sentinels(by_longitude, quantity)
@@ -125,34 +136,31 @@ def _values(handle: int, quantity: Quantity, grid: RegularGrid, label: str) -> N
     return values * np.float32(quantity.grib_factor)
 
 
-_GRID_KEYS = (
-    "gridType",
-    "Ni",
-    "Nj",
-    "latitudeOfFirstGridPointInDegrees",
-    "latitudeOfLastGridPointInDegrees",
-    "longitudeOfFirstGridPointInDegrees",
-    "longitudeOfLastGridPointInDegrees",
-    "iScansNegatively",
-)
+_CORNERS = tuple(f"{axis}Of{end}GridPointInDegrees" for axis in ("latitude", "longitude") for end in ("First", "Last"))
 
 
 def _grid(handle: int, label: str) -> RegularGrid:
-    kind = eccodes.codes_get(handle, "gridType")
+    kind = _text(handle, "gridType")
     if kind not in ("regular_ll", "regular_gg"):
         raise Refused(
             f"{label}: expected a regular latitude-longitude or regular Gaussian grid, found {kind}; "
             "interpolate the file to one of these first"
         )
     try:
-        return _grid_from_keys(*(eccodes.codes_get(handle, key) for key in _GRID_KEYS))
+        return _grid_from_keys(
+            kind,
+            _integer(handle, "Ni"),
+            _integer(handle, "Nj"),
+            *(_number(handle, key) for key in _CORNERS),
+            westward=bool(_integer(handle, "iScansNegatively")),
+        )
     except GridError as error:
         raise Refused(f"{label}: {error}; give a global file") from error
 
 
 @lru_cache(maxsize=8)
 def _grid_from_keys(
-    kind: str, columns: int, rows: int, north: float, south: float, west: float, east: float, westward: int
+    kind: str, columns: int, rows: int, north: float, south: float, west: float, east: float, westward: bool
 ) -> RegularGrid:
     if columns < 4 or rows < 4:
         raise GridError(f"expected at least 4 x 4 points, got {columns} x {rows}")
@@ -163,6 +171,8 @@ def _grid_from_keys(
         gaussian: NDArray[Any] = GaussianGrid(columns, rows).latitudes
         gaussian = gaussian if south > north else gaussian[::-1]
         if abs(gaussian[0] - north) > 0.01 or abs(gaussian[-1] - south) > 0.01:
-            raise GridError(f"expected Gaussian latitudes from {gaussian[0]:.4f}, got {north} to {south}: a regional grid")
+            raise GridError(
+                f"expected Gaussian latitudes from {gaussian[0]:.4f}, got {north} to {south}: a regional grid"
+            )
         latitudes = gaussian
     return RegularGrid(longitudes, latitudes)

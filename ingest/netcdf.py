@@ -87,9 +87,7 @@ def _axes(variable: xr.DataArray, level_dim: str | None, label: str) -> dict[Has
     }
 
 
-def _selections(
-    variable: xr.DataArray, axes: dict[Hashable, list[Any]], label: str
-) -> Iterator[dict[Hashable, int]]:
+def _selections(variable: xr.DataArray, axes: dict[Hashable, list[Any]], label: str) -> Iterator[dict[Hashable, int]]:
     """Indices over all dimensions but the horizontal ones; others must have length one."""
     horizontal = {_dimension(variable, _LONGITUDES), _dimension(variable, _LATITUDES)}
     outer = [dim for dim in variable.dims if dim not in horizontal]
@@ -104,7 +102,9 @@ def _selections(
 
 
 def _dimension(variable: xr.DataArray, names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in variable.dims or (names is _LEVELS and name in variable.coords)), None)
+    return next(
+        (name for name in names if name in variable.dims or (names is _LEVELS and name in variable.coords)), None
+    )
 
 
 def _pressures(axis: xr.DataArray, label: str) -> Iterator[float]:
@@ -143,7 +143,9 @@ def _grid(dataset: xr.Dataset, name: str) -> RegularGrid:
     for names in (_LONGITUDES, _LATITUDES):
         found = next((candidate for candidate in names if candidate in dataset.dims), None)
         if found is None or found not in dataset.coords:
-            raise Refused(f"{name}: expected a coordinate {names[0]}, found dimensions {sorted(map(str, dataset.dims))}")
+            raise Refused(
+                f"{name}: expected a coordinate {names[0]}, found dimensions {sorted(map(str, dataset.dims))}"
+            )
         axes.append(dataset[found].values)
     try:
         return RegularGrid(*axes)

@@ -40,7 +40,10 @@ class ModelNeeds:
 class Source(Protocol):
     """A place that analyses come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        ...
 
     def cycles(self) -> tuple[datetime, ...]:
         """The cycles that it can give now, oldest first; raises SourceError."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from forecast.grids import RegularGrid, Regridder
+from forecast.grids import Regridder, RegularGrid
 from ingest.analysis import Analysis, InputFile, Origin
 from ingest.canonical import canonical_dataset
 from ingest.checks import check_analysis, check_time
@@ -88,7 +88,9 @@ def _read(path: Path) -> xr.Dataset:
 
 def _require(dataset: xr.Dataset, needs: ModelNeeds) -> None:
     """Raises when a variable, a level or the time is not as the model needs it."""
-    moment = datetime.fromtimestamp(float((dataset["time"].values - np.datetime64(0, "s")) / np.timedelta64(1, "s")), UTC)
+    moment = datetime.fromtimestamp(
+        float((dataset["time"].values - np.datetime64(0, "s")) / np.timedelta64(1, "s")), UTC
+    )
     check_time([moment], CYCLE, "the demo's file")
     variables = sorted(name for name in needs.variables if _NAMES.get(name) not in dataset)
     levels = sorted(set(needs.levels) - set(map(int, dataset["level"].values)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.grids import GaussianGrid, LatLonGrid, RegularGrid, Regridder
+from forecast.grids import GaussianGrid, LatLonGrid, Regridder, RegularGrid
 
 GAUSSIAN = GaussianGrid(64, 32)
 LATLON = LatLonGrid(2.5)
@@ -32,8 +32,8 @@ def test_a_constant_field_stays_constant(method, source, target):
 
 
 @pytest.mark.parametrize("source, target", [(LATLON, GAUSSIAN), (GAUSSIAN, LATLON), (LATLON, GaussianGrid(20, 10))])
-def test_conservative_keeps_the_global_mean(source, target, rng=np.random.default_rng(0)):
-    field = rng.normal(size=(source.longitudes.size, source.latitudes.size))
+def test_conservative_keeps_the_global_mean(source, target):
+    field = np.random.default_rng(0).normal(size=(source.longitudes.size, source.latitudes.size))
     result = Regridder(source, target)(field)
     assert area_mean(result, target) == pytest.approx(area_mean(field, source), abs=1e-12)
 
