@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, Update, func, literal, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -122,20 +122,19 @@ def with_identity(session: Session, identity: Identity) -> Run | None:
 
 def search(session: Session, filters: Filters | None = None, limit: int = 50) -> Sequence[Run]:
     """Runs that pass the filters, the last created first, at most `limit`."""
-    query = _filtered(select(Run), filters or Filters())
+    query = select(Run).where(*_conditions(filters or Filters()))
     return session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)).all()
 
 
-def _filtered(query: Select[tuple[Run]], filters: Filters) -> Select[tuple[Run]]:
-    if filters.state is not None:
-        query = query.where(Run.state == filters.state.value)
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions = [] if filters.state is None else [Run.state == filters.state.value]
     if filters.model is not None:
-        query = query.where(Run.model_name == filters.model)
+        conditions.append(Run.model_name == filters.model)
     if filters.since is not None:
-        query = query.where(Run.init_time >= filters.since)
+        conditions.append(Run.init_time >= filters.since)
     if filters.until is not None:
-        query = query.where(Run.init_time <= filters.until)
-    return query
+        conditions.append(Run.init_time <= filters.until)
+    return conditions
 
 
 def transition(

@@ -44,62 +44,78 @@ def _without_credentials(url: str) -> str:
 class DatabaseSettings(Section):
     """Where the run history is kept."""
 
-    url: SecretStr = Field(SecretStr("sqlite:///var/sigmacast.db"), description="SQLite or PostgreSQL database URL.")
+    url: SecretStr = Field(
+        default=SecretStr("sqlite:///var/sigmacast.db"), description="SQLite or PostgreSQL database URL."
+    )
 
 
 class StoreSettings(Section):
     """Where products are published. Credentials of S3 come from boto3's own chain, never from here."""
 
     url: Annotated[str, AfterValidator(_without_credentials)] = Field(
-        "var/products", min_length=1, description="Directory, file:// URL or s3://bucket/prefix."
+        default="var/products", min_length=1, description="Directory, file:// URL or s3://bucket/prefix."
     )
-    endpoint_url: str | None = Field(None, description="Address of an S3 server other than Amazon's.")
+    endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than Amazon's.")
 
 
 class PathSettings(Section):
     """Directories on this machine."""
 
-    models: Path = Field(Path("var/models"), description="Imported checkpoints.")
-    work: Path = Field(Path("var/work"), description="Analyses and restart files of runs.")
+    models: Path = Field(default=Path("var/models"), description="Imported checkpoints.")
+    work: Path = Field(default=Path("var/work"), description="Analyses and restart files of runs.")
 
 
 class SourceSettings(Section):
     """Where the analysis comes from."""
 
-    name: str = Field("demo", description="Source of the analysis: demo or files.")
-    path: Path | None = Field(None, description="File, or directory of files, for the source `files`.")
+    name: str = Field(default="demo", description="Source of the analysis: demo or files.")
+    path: Path | None = Field(default=None, description="File, or directory of files, for the source `files`.")
 
 
 class ForecastSettings(Section):
     """What is forecast."""
 
-    model: str = Field("demo", min_length=1, description="Name of an imported model.")
-    members: int = Field(4, ge=1, description="Ensemble members, the control included.")
-    days: float = Field(15.0, gt=0, description="Length of the forecast [days].")
-    interval_hours: int = Field(6, ge=1, description="Time between published lead times [h].")
-    window_hours: int = Field(24, ge=1, description="Time between saved states [h], a multiple of the interval.")
-    quorum: float = Field(0.9, gt=0, le=1, description="Least share of members that must end, else the run fails.")
-    reseed_limit: int = Field(2, ge=0, description="How often a member that left physical bounds restarts a window.")
-    batch_size: int | None = Field(None, ge=1, description="Members advanced together; unset: sized to the memory.")
+    model: str = Field(default="demo", min_length=1, description="Name of an imported model.")
+    members: int = Field(default=4, ge=1, description="Ensemble members, the control included.")
+    days: float = Field(default=15.0, gt=0, description="Length of the forecast [days].")
+    interval_hours: int = Field(default=6, ge=1, description="Time between published lead times [h].")
+    window_hours: int = Field(
+        default=24, ge=1, description="Time between saved states [h], a multiple of the interval."
+    )
+    quorum: float = Field(
+        default=0.9, gt=0, le=1, description="Least share of members that must end, else the run fails."
+    )
+    reseed_limit: int = Field(
+        default=2, ge=0, description="How often a member that left physical bounds restarts a window."
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Members advanced together; unset: sized to the memory."
+    )
 
 
 class ProductsSettings(Section):
     """What is published; what is left unset is the publisher's choice."""
 
-    product: str | None = Field(None, description="Name of the product line in object keys; unset: the model's name.")
-    grid_spacing: float | None = Field(None, gt=0, description="Spacing of the published grid [degrees].")
-    levels: tuple[int, ...] | None = Field(None, description="Pressure levels [hPa].")
-    fields: tuple[str, ...] | None = Field(None, description="Fields, by their CF standard names.")
-    formats: tuple[str, ...] | None = Field(None, description="Formats: grib2, netcdf.")
-    centre: int | None = Field(None, ge=0, description="GRIB originating centre (WMO common code table C-11).")
-    subcentre: int | None = Field(None, ge=0, description="GRIB originating subcentre.")
-    production_status: int | None = Field(None, ge=0, description="GRIB status: 0 operational, 1 test, 2 research.")
-    generating_process: int | None = Field(None, ge=0, description="GRIB generating process identifier.")
-    bits_per_value: int | None = Field(None, ge=8, le=24, description="Bits per packed GRIB value.")
-    chart_lead_hours: tuple[int, ...] | None = Field(None, description="Lead times of the chart's panels [h].")
+    product: str | None = Field(
+        default=None, description="Name of the product line in object keys; unset: the model's name."
+    )
+    grid_spacing: float | None = Field(default=None, gt=0, description="Spacing of the published grid [degrees].")
+    levels: tuple[int, ...] | None = Field(default=None, description="Pressure levels [hPa].")
+    fields: tuple[str, ...] | None = Field(default=None, description="Fields, by their CF standard names.")
+    formats: tuple[str, ...] | None = Field(default=None, description="Formats: grib2, netcdf.")
+    centre: int | None = Field(default=None, ge=0, description="GRIB originating centre (WMO common code table C-11).")
+    subcentre: int | None = Field(default=None, ge=0, description="GRIB originating subcentre.")
+    production_status: int | None = Field(
+        default=None, ge=0, description="GRIB status: 0 operational, 1 test, 2 research."
+    )
+    generating_process: int | None = Field(default=None, ge=0, description="GRIB generating process identifier.")
+    bits_per_value: int | None = Field(default=None, ge=8, le=24, description="Bits per packed GRIB value.")
+    chart_lead_hours: tuple[int, ...] | None = Field(default=None, description="Lead times of the chart's panels [h].")
 
-    institution: str = Field("unspecified", description="Who issues the products, as told in their metadata.")
-    licence: str | None = Field(None, description="Licence of the products; unset: that of the model's weights.")
+    institution: str = Field(default="unspecified", description="Who issues the products, as told in their metadata.")
+    licence: str | None = Field(
+        default=None, description="Licence of the products; unset: that of the model's weights."
+    )
 
     def chosen(self) -> dict[str, Any]:
         """What was set, by name."""
@@ -109,14 +125,18 @@ class ProductsSettings(Section):
 class LeaseSettings(Section):
     """How processes agree which of them runs what."""
 
-    seconds: int = Field(60, ge=4, description="How long a run stays with a process that gives no sign of life [s].")
+    seconds: int = Field(
+        default=60, ge=4, description="How long a run stays with a process that gives no sign of life [s]."
+    )
 
 
 class LogSettings(Section):
     """What is told while commands work."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is shown.")
-    format: Literal["text", "json"] = Field("text", description="text for people, json for machines.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is shown."
+    )
+    format: Literal["text", "json"] = Field(default="text", description="text for people, json for machines.")
 
 
 class Settings(BaseSettings):
@@ -239,7 +259,7 @@ def _merge(into: Tree, tree: Tree) -> None:
 
 def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
-    origin = next((where for where in reversed(layers) if _holds(layers[where], detail["loc"])), "")
+    origin = next((where for where in list(layers)[::-1] if _holds(layers[where], detail["loc"])), "")
     if detail["type"] == "extra_forbidden":
         known = list(known_keys()) if "." in key else list(Settings.model_fields)
         return f"unknown configuration key {key} {origin}{_suggestion(key, known)}"

@@ -41,7 +41,7 @@ class Plan:
 
     def document(self, product: str) -> dict[str, Any]:
         """The plan for the run's row: enough to do it again."""
-        spec = asdict(self.spec) | {"init_time": self.cycle.isoformat()}
+        spec: dict[str, Any] = asdict(self.spec) | {"init_time": self.cycle.isoformat()}
         hours = {f"{name}_hours": spec.pop(name) / timedelta(hours=1) for name in ("duration", "interval", "window")}
         source = self.settings.source.model_dump(mode="json")
         return spec | hours | {"product": product, "source": source, "products": self.settings.products.chosen()}

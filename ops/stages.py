@@ -17,7 +17,8 @@ from db import products, runs
 from db.products import NewInput, NewLoss, NewProduct
 from forecast.frame import Frame
 from forecast.times import lead_hours
-from ingest.analysis import Analysis, DamagedAnalysis
+from ingest.analysis import Analysis
+from ingest.errors import Broken
 from ingest.source import ModelNeeds, Source
 from ops import log
 from ops.errors import RunFailed
@@ -92,7 +93,7 @@ def fetch(work: Work) -> Analysis:
 def _saved(path: Path) -> Analysis | None:
     try:
         return Analysis.from_netcdf(path)
-    except DamagedAnalysis as error:
+    except Broken as error:
         log.get().warning("the saved analysis is fetched again", reason=str(error))
         return None
 
@@ -132,8 +133,9 @@ def product_settings(work: Work) -> ProductSettings:
     """The publisher's settings: what is configured, and its own choice for the rest."""
     chosen = work.plan.settings.products.chosen()
     of_the_run = {"institution", "licence"}
-    known = {name: value for name, value in chosen.items() if name not in of_the_run}
-    return ProductSettings(**(known | {"product": work.product}))
+    known: dict[str, Any] = {name: value for name, value in chosen.items() if name not in of_the_run}
+    known["product"] = work.product
+    return ProductSettings(**known)
 
 
 def integrate(work: Work, analysis: Analysis, publisher: Publisher) -> None:

@@ -1,0 +1,70 @@
+"""The command line `sigmacast`. Modules that take long to load are imported by the commands that need them."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from ops.commands import database, models, products, run, runs
+from ops.commands.doctor import doctor
+from ops.errors import ExitCode
+
+app = typer.Typer(
+    name="sigmacast",
+    help="A hybrid weather forecast that runs itself: global analysis in, ensemble out, every run on record.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("demo")(run.demo)
+app.add_typer(runs.app, name="runs")
+app.add_typer(products.app, name="products")
+app.add_typer(models.app, name="models")
+app.add_typer(database.app, name="db")
+app.command("doctor")(doctor)
+
+DEBUG = "--debug"
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """A hybrid weather forecast that runs itself: global analysis in, ensemble out, every run on record."""
+    del debug
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"sigmacast {installed('sigmacast')}")
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code; an error is one paragraph on the standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app([argument for argument in given if argument != DEBUG], prog_name="sigmacast")
+    except Exception as error:
+        sys.exit(_told(error, DEBUG in given))
+    sys.exit(ExitCode.OK)
+
+
+def _told(error: Exception, debug: bool) -> ExitCode:
+    """Print the error; its exit code."""
+    from ops.failures import explained
+
+    known = explained(error)
+    if debug:
+        traceback.print_exception(error)
+    if known is not None:
+        print(f"sigmacast: {known}", file=sys.stderr)
+        return known.exit_code
+    from db import masked_url
+
+    hint = "" if debug else " Run the command with --debug to see where, and please report it."
+    print(masked_url(f"sigmacast: unexpected {type(error).__name__}: {error}.{hint}"), file=sys.stderr)
+    return ExitCode.FAILED

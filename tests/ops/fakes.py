@@ -1,0 +1,139 @@
+"""A model that is none: small synthetic frames through the real history, source, publisher and store."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from forecast.checkpoint import native
+from forecast.frame import Frame
+from forecast.grids import GaussianGrid
+from forecast.spec import ForecastSpec
+from forecast.times import lead_hours
+from ops.config import Settings, load
+
+LONGITUDES, LATITUDES = 16, 8
+LEVELS = (500, 1000)
+HOUR = timedelta(hours=1)
+
+
+def save_model(directory: Path, name: str = "tiny") -> native.Checkpoint:
+    """A checkpoint of one parameter on a grid of 16 by 8, saved where models are."""
+    grid = GaussianGrid(LONGITUDES, LATITUDES)
+    mask = xr.DataArray(np.zeros((LONGITUDES, LATITUDES), np.float32), dims=("longitude", "latitude"))
+    static = xr.Dataset({"land_sea_mask": mask}, coords={"longitude": grid.longitudes, "latitude": grid.latitudes})
+    params = {"tower|w": np.ones((2, 3), np.float32)}
+    provenance = native.Provenance("tiny.pkl", "0" * 64, "2026-11-21T00:00:00+00:00", "0")
+    sha256 = native.contents_sha256(params, static, "")
+    checkpoint = native.Checkpoint(name, params, static, "", provenance, sha256)
+    native.save(checkpoint, directory)
+    return checkpoint
+
+
+def settings(directory: Path, **options: object) -> Settings:
+    """A two-day forecast by three members on two levels, everything kept under one directory."""
+    small = {
+        "database.url": f"sqlite:///{directory}/history.db",
+        "store.url": str(directory / "products"),
+        "paths.models": directory / "models",
+        "paths.work": directory / "work",
+        "forecast.model": "tiny",
+        "forecast.members": 3,
+        "forecast.days": 2.0,
+        "forecast.interval_hours": 12,
+        "products.levels": LEVELS,
+        "products.fields": ("geopotential", "air_temperature"),
+        "products.chart_lead_hours": (24, 48),
+    }
+    return load(options=small | {name.replace("__", "."): value for name, value in options.items()})
+
+
+def frame(spec: ForecastSpec, lead_time: timedelta, members: tuple[int, ...], offset: float = 0.0) -> Frame:
+    """A frame of smooth fields that depend on the member and the lead time alone."""
+    grid = GaussianGrid(LONGITUDES, LATITUDES)
+    wave = np.cos(np.radians(grid.longitudes))[:, None] * np.cos(np.radians(grid.latitudes))[None, :]
+    size = np.array([1.0 + 0.1 * member + 0.01 * lead_hours(lead_time) + offset for member in members])
+    surface = (size[:, None, None] * wave).astype(np.float32)
+    upper = np.repeat(surface[:, None], len(LEVELS), axis=1)
+    dims, flat = ("member", "level", "longitude", "latitude"), ("member", "longitude", "latitude")
+    variables = {
+        "geopotential": (dims, 50_000.0 + 1_000.0 * upper),
+        "air_temperature": (dims, 260.0 + 10.0 * upper),
+        "surface_air_pressure": (flat, 100_000.0 + 500.0 * surface),
+        "surface_geopotential": (("longitude", "latitude"), np.zeros_like(wave, dtype=np.float32)),
+    }
+    coordinates = {"member": list(members), "level": list(LEVELS)}
+    horizontal = {"longitude": grid.longitudes, "latitude": grid.latitudes}
+    data = xr.Dataset(variables, coords=coordinates | horizontal).astype(np.float32)
+    data = data.assign_coords(coordinates | horizontal)
+    return Frame(spec.init_time, lead_time, data)
+
+
+@dataclass
+class FakeForecaster:
+    """Yields synthetic frames; can lose a member, fail or be killed at a lead time [h]."""
+
+    fail_at: int | None = None
+    kill_at: int | None = None
+    signal_at: tuple[int, signal.Signals] | None = None
+    lose_at: int | None = None
+    error: Exception = field(default_factory=lambda: RuntimeError("the device fell off the bus"))
+    started_from: list[int] = field(default_factory=list)
+    analyses: list[xr.Dataset] = field(default_factory=list)
+
+    def device(self) -> str:
+        return "1 x Imagination (fake)"
+
+    def start(self, checkpoint, spec, analysis, restart_dir, batch_size, on_progress) -> "FakeForecast":
+        restart_dir.mkdir(parents=True, exist_ok=True)
+        (restart_dir / "window").write_text("state")
+        self.analyses.append(analysis)
+        return FakeForecast(self, spec, on_progress)
+
+
+class FakeForecast:
+    def __init__(self, forecaster: FakeForecaster, spec: ForecastSpec, on_progress) -> None:
+        self._forecaster = forecaster
+        self._spec = spec
+        self._on_progress = on_progress
+        self.lost: list[dict] = []
+
+    def frames(self, from_lead: timedelta) -> Iterator[Frame]:
+        self._forecaster.started_from.append(lead_hours(from_lead))
+        total = self._spec.members * self._spec.duration / HOUR
+        for lead_time in self._spec.lead_times:
+            members = self._members(lead_hours(lead_time))
+            if lead_time >= from_lead:
+                self._mishap(lead_hours(lead_time))
+                self._on_progress(lead_time, self._spec.members * lead_time / HOUR, total)
+                yield frame(self._spec, lead_time, members)
+
+    def _members(self, hours: int) -> tuple[int, ...]:
+        if self._forecaster.lose_at is None or hours < self._forecaster.lose_at:
+            return tuple(range(self._spec.members))
+        last = self._spec.members - 1
+        self.lost = [{"member": last, "lead_time_hours": self._forecaster.lose_at, "reason": "wind above 150 m/s"}]
+        return tuple(range(last))
+
+    def _mishap(self, hours: int) -> None:
+        if self._forecaster.fail_at == hours:
+            raise self._forecaster.error
+        if self._forecaster.kill_at == hours:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._forecaster.signal_at is not None and self._forecaster.signal_at[0] == hours:
+            os.kill(os.getpid(), self._forecaster.signal_at[1])
+
+
+class StillClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 21, 6, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
