@@ -23,6 +23,9 @@ Method = Literal["conservative", "bilinear"]
 _LEAST_FRACTION = 1e-6
 """Share of a target cell that must have values for the cell to have one."""
 
+_ROUNDING = 1e-12
+"""Share of a target cell below which an overlap is an error of rounding."""
+
 _BLOCK_VALUES = 8_000_000
 """Source values regridded at a time, which bounds the working memory."""
 
@@ -104,7 +107,9 @@ class Regridder:
 
 
 def _normalised(weights: NDArray[np.float64]) -> csr_array:
-    return csr_array(weights / weights.sum(axis=1, keepdims=True))
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    shares[shares < _ROUNDING] = 0.0
+    return csr_array(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _in_order(

@@ -89,8 +89,7 @@ def test_flipped_bytes_are_refused_or_leave_a_plausible_analysis(tmp_path, parts
         content[position] ^= int(rng.integers(1, 256))
     try:
         analysis = fetch(written(bytes(content), tmp_path))
-    except SourceError as error:
-        assert len(str(error)) > 40
+    except SourceError:
         return
     for name, variable in analysis.dataset.items():
         low, high = FIELDS[str(name)].valid_range
