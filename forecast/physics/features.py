@@ -1,11 +1,11 @@
 """What the towers see of each column: named features, chosen and scaled by the configuration.
 
-A `CombinedFeatures` works in two steps. `gather` collects whole-grid arrays [longitude, channel, latitude],
-with every modal field and derivative in one stacked transform. `columns` turns any range of longitudes
-of them into normalised feature blocks [longitude, latitude, channel], column by column.
+`ColumnFeatures` works in two steps. `gather` collects whole-grid arrays [longitude, channel, latitude], all
+modal fields stacked in one transform for each operator. `columns` turns any range of longitudes of them
+into normalised feature blocks [longitude, latitude, channel], column by column.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jax
@@ -26,10 +26,20 @@ from forecast.physics.configuration import (
 )
 from forecast.physics.insolation import Insolation, Phases
 from forecast.physics.normalization import ColumnTransform
-from forecast.physics.spectral_inputs import GRADIENTS, VALUE, WIND, Request, SpectralInputs, derives_wind, field_levels
+from forecast.physics.spectral_inputs import (
+    GRADIENTS,
+    OPERATORS,
+    VALUE,
+    WIND,
+    Request,
+    Stacks,
+    StackTransform,
+    derives_wind,
+    metric,
+)
 
 SPECTRAL = "spectral"
-"""Key of the stacked grid values among gathered arrays."""
+"""Key of the stacked grid values among gathered arrays; the operator follows it."""
 
 Gathered = dict[str, jax.Array]
 """Whole-grid or partial arrays [longitude, channel, latitude] by what they hold."""
@@ -59,37 +69,44 @@ class Feature(nnx.Module):
         """Whole-grid arrays that `columns` needs besides the requested grid values."""
         return {}
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Features [longitude, latitude, channel] for the longitudes in `gathered`."""
         raise NotImplementedError
 
 
-class VelocityAndPrognostics(Feature):
-    """Grid values of the modal fields, the wind among them, and their derivatives where configured."""
+class GridValues(Feature):
+    """Grid values of modal fields, or of one derivative of theirs, for all levels or the lowest one."""
 
-    def __init__(self, site: Site):
-        levels = site.context.levels
-        available = field_levels(levels)
-        included = site.get("fields_to_include", None)
-        derived = WIND if derives_wind(levels) else ()
-        names = [name for name in available if included is None or name in included or name in derived]
-        operators = (VALUE, *GRADIENTS) if _computes_gradients(site) else (VALUE,)
-        stack = SpectralInputs.of((Request(name, operator) for name in names for operator in operators), levels)
-        self.requests: tuple[Request, ...] = stack.requests
-        self.lowest_level_only: bool = _takes_lowest_level(site)
-        metric = stack.metric(self.requests, site.context.harmonics.grid.cos_lat, wind_is_derived=bool(derived))
-        counts = [stack.count(request) for request in self.requests]
-        if self.lowest_level_only:
-            metric = metric[:, np.cumsum(counts) - 1]
-            counts = [1] * len(counts)
+    def __init__(self, site: Site, requests: Sequence[Request], *, lowest_level_only: bool = False):
+        stacks = Stacks.of(requests, site.context.levels)
+        self.requests: tuple[Request, ...] = stacks.requests
+        self.operator: str = self.requests[0].operator
+        self.lowest_level_only: bool = lowest_level_only
+        counts = [1 if lowest_level_only else stacks.count(request) for request in self.requests]
         self.layout: Layout = tuple((request.name, n) for request, n in zip(self.requests, counts, strict=True))
-        self.metric = Constant(jnp.asarray(metric, jnp.float32))
+        cos_lat, derived = site.context.harmonics.grid.cos_lat, derives_wind(site.context.levels)
+        metrics = [metric(request, cos_lat, wind_is_derived=derived) for request in self.requests]
+        self.metric = Constant(jnp.asarray(np.repeat(np.transpose(metrics), counts, axis=1), jnp.float32))
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
-        """Physical values of the requested fields and derivatives."""
-        levels = [spectral.channels(request) for request in self.requests]
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
+        """Physical values of the requested fields, nondimensional."""
+        levels = [stacks.channels(request) for request in self.requests]
         wanted = np.concatenate([channels[-1:] if self.lowest_level_only else channels for channels in levels])
-        return _select(gathered[SPECTRAL], wanted).swapaxes(1, 2) * self.metric[...]
+        return _select(gathered[SPECTRAL + self.operator], wanted).swapaxes(1, 2) * self.metric[...]
+
+
+def velocity_and_prognostics(site: Site) -> list[Feature]:
+    """Grid values of the included modal fields, the wind among them, and their derivatives where configured."""
+    levels = site.context.levels
+    included = site.get("fields_to_include", None)
+    derived = WIND if derives_wind(levels) else ()
+    names = [*derived, *(name for name in levels if included is None or name in included)]
+    operators = OPERATORS if _computes_gradients(site) else (VALUE,)
+    lowest = _takes_lowest_level(site)
+    return [
+        GridValues(site, [Request(name, operator) for name in names], lowest_level_only=lowest)
+        for operator in operators
+    ]
 
 
 def _computes_gradients(site: Site) -> bool:
@@ -128,9 +145,9 @@ class PressureFeatures(Feature):
         self.sigma = Constant(jnp.asarray(site.context.sigma_centers, jnp.float32))
         self.layout: Layout = (("pressure", len(site.context.sigma_centers)),)
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Pressure [longitude, latitude, layer], nondimensional."""
-        log_pressure = _select(gathered[SPECTRAL], spectral.channels(self.requests[0]))
+        log_pressure = _select(gathered[SPECTRAL], stacks.channels(self.requests[0]))
         return jnp.exp(log_pressure).swapaxes(1, 2) * self.sigma[...]
 
 
@@ -139,7 +156,7 @@ class _Gathered(Feature):
 
     key: str = ""
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """The gathered array."""
         return gathered[self.key].swapaxes(1, 2)
 
@@ -183,11 +200,12 @@ class FloatDataFeatures(_Gathered):
         if _computes_gradients(site):
             modal = harmonics.to_modal(jnp.asarray(nodal, jnp.float32))
             fields = {name: modal[:, index : index + 1] for index, name in enumerate(names)}
-            requests = [Request(name, operator) for name in names for operator in GRADIENTS]
-            stack = SpectralInputs.of(requests, dict.fromkeys(names, 1))
-            metric = stack.metric(stack.requests, harmonics.grid.cos_lat, wind_is_derived=False)
-            blocks.append(np.asarray(stack.to_nodal(harmonics, fields)) * metric.T.astype(np.float32))
-            layout += [(request.name, 1) for request in stack.requests]
+            requests = [Request(name, operator) for operator in GRADIENTS for name in names]
+            nodal_by_operator = StackTransform(harmonics, Stacks.of(requests, dict.fromkeys(names, 1)))(fields)
+            metrics = [metric(request, harmonics.grid.cos_lat, wind_is_derived=False) for request in requests]
+            derivatives = np.concatenate([nodal_by_operator[operator] for operator in GRADIENTS], axis=1)
+            blocks.append(derivatives * np.float32(metrics))
+            layout += [(request.name, 1) for request in requests]
         self.key = f"static/{'+'.join(name for name, _ in layout)}"
         self.layout: Layout = tuple(layout)
         self.values = Constant(jnp.asarray(np.concatenate(blocks, axis=1)))
@@ -262,12 +280,12 @@ class CombinedFeatures(nnx.Module):
         skipped = site.get("feature_module_names_to_exclude", ())
         taken: set[str] = set()
         sites = [site.child(reference, taken) for reference in site.references("feature_modules")]
-        built = [lookup(FEATURES, child, "feature module")(child) for child in sites if child.kind not in skipped]
+        groups = [lookup(FEATURES, child, "feature module")(child) for child in sites if child.kind not in skipped]
+        built = [feature for group in groups for feature in (group if isinstance(group, list) else [group])]
         built = [feature for feature in built if feature.layout]
         scaling = site.within(site.reference("features_transform_module"))
         self.features = nnx.List(built)
         self.transforms = nnx.List(ColumnTransform(scaling, feature.layout) for feature in built)
-        self.levels: tuple[tuple[str, int], ...] = tuple(site.context.levels.items())
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -279,37 +297,50 @@ class CombinedFeatures(nnx.Module):
         """Grid values that the features need."""
         return tuple(request for feature in self.features for request in feature.requests)
 
-    @property
-    def spectral(self) -> SpectralInputs:
-        """The stack of those grid values."""
-        return SpectralInputs.of(self.requests, dict(self.levels))
-
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
-        """Whole-grid arrays besides the stacked grid values."""
+        """Whole-grid arrays besides the requested grid values."""
         gathered: Gathered = {}
         for feature in self.features:
             gathered |= feature.gather(harmonics, surroundings)
         return gathered
 
-    def gather_all(
-        self, harmonics: SphericalHarmonics, modal: Mapping[str, jax.Array], surroundings: Surroundings
-    ) -> Gathered:
-        """All whole-grid arrays, from modal fields [zonal, level, total] by archive name."""
-        gathered = self.gather(harmonics, surroundings)
-        if self.requests:
-            gathered[SPECTRAL] = self.spectral.to_nodal(harmonics, modal)
-        return gathered
-
-    def columns(self, gathered: Gathered, spectral: SpectralInputs | None = None) -> list[jax.Array]:
-        """Normalised blocks [longitude, latitude, channel] for the longitudes in `gathered`.
-
-        `spectral` describes the stack in `gathered` where it holds more than these features asked for.
-        """
-        stack = self.spectral if spectral is None else spectral
+    def columns(self, gathered: Gathered, stacks: Stacks) -> list[jax.Array]:
+        """Normalised blocks [longitude, latitude, channel] for the longitudes in `gathered`."""
         return [
-            transform(feature.columns(gathered, stack))
+            transform(feature.columns(gathered, stacks))
             for feature, transform in zip(self.features, self.transforms, strict=True)
         ]
+
+
+class ColumnFeatures(nnx.Module):
+    """The features of one user together with the transforms that they share.
+
+    `site` is that of a CombinedFeatures; `layouts[i]` describes block i that `columns` returns.
+    """
+
+    def __init__(self, site: Site):
+        self.harmonics = site.context.harmonics
+        self.combined = CombinedFeatures(site)
+        self.stacks = Stacks.of(self.combined.requests, site.context.levels)
+        self.transform = StackTransform(self.harmonics, self.stacks)
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Layout of each block."""
+        return self.combined.layouts
+
+    def gather(self, modal: Mapping[str, jax.Array], surroundings: Surroundings) -> Gathered:
+        """Whole-grid arrays, from modal fields [zonal, level, total] by archive name, nondimensional."""
+        spectral = {SPECTRAL + operator: stack for operator, stack in self.transform(modal).items()}
+        return spectral | self.combined.gather(self.harmonics, surroundings)
+
+    def columns(self, gathered: Gathered) -> list[jax.Array]:
+        """Normalised blocks [longitude, latitude, channel] for the longitudes in `gathered`."""
+        return self.combined.columns(gathered, self.stacks)
+
+    def __call__(self, modal: Mapping[str, jax.Array], surroundings: Surroundings) -> list[jax.Array]:
+        """Normalised blocks [longitude, latitude, channel] of the whole grid."""
+        return self.columns(self.gather(modal, surroundings))
 
 
 def sorted_features(blocks: Sequence[jax.Array], layouts: Sequence[Layout], prefix: str = "") -> dict[str, jax.Array]:
@@ -322,7 +353,7 @@ def sorted_features(blocks: Sequence[jax.Array], layouts: Sequence[Layout], pref
     return dict(sorted(features.items()))
 
 
-FEATURES: dict[str, type[Feature]] = {
+FEATURES: dict[str, Callable[[Site], Feature | list[Feature]]] = {
     "FloatDataFeatures": FloatDataFeatures,
     "ForcingFeatures": ForcingFeatures,
     "LatitudeFeatures": LatitudeFeatures,
@@ -330,6 +361,6 @@ FEATURES: dict[str, type[Feature]] = {
     "PressureFeatures": PressureFeatures,
     "RadiationFeatures": RadiationFeatures,
     "RandomnessFeatures": RandomnessFeatures,
-    "VelocityAndPrognostics": VelocityAndPrognostics,
+    "VelocityAndPrognostics": velocity_and_prognostics,
 }
 """Feature modules by the name that configurations give them; the embeddings add theirs."""

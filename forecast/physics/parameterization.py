@@ -11,7 +11,7 @@ from forecast.dycore.constant import Constant
 from forecast.dycore.state import State
 from forecast.physics import surface, volume  # noqa: F401  (they register their features)
 from forecast.physics.configuration import Context, Layout, Site, UnsupportedConfiguration, archive_name, filter_factor
-from forecast.physics.features import CombinedFeatures, Gathered, Surroundings
+from forecast.physics.features import ColumnFeatures, Gathered, Surroundings
 from forecast.physics.insolation import Phases
 from forecast.physics.normalization import ColumnTransform
 from forecast.physics.towers import NodalMapping
@@ -45,7 +45,7 @@ class Parameterization(nnx.Module):
             )
         taken: set[str] = set()
         self.harmonics = context.harmonics
-        self.features = CombinedFeatures(site.child(site.reference("modal_to_nodal_features_module"), taken))
+        self.features = ColumnFeatures(site.child(site.reference("modal_to_nodal_features_module"), taken))
         self.outputs: Layout = _prediction_layout(site)
         mapping = site.child(site.reference("nodal_mapping_module"), taken, on_call=True)
         self.mapping = NodalMapping(mapping, self.features.layouts, self.outputs)
@@ -63,7 +63,7 @@ class Parameterization(nnx.Module):
         Earth's orbit and rotation at the state's time, scalars.
         """
         surroundings = Surroundings(phases, forcing, randomness)
-        gathered = self.features.gather_all(self.harmonics, modal_fields(state), surroundings)
+        gathered = self.features.gather(modal_fields(state), surroundings)
         return self._to_state(state, self._map_columns(gathered))
 
     def _map_columns(self, gathered: Gathered) -> jax.Array:

@@ -1,18 +1,27 @@
-"""Grid values and derivatives of modal fields, all in one stacked transform."""
+"""Grid values and derivatives of modal fields, transformed together.
 
-from collections.abc import Iterable, Mapping
+A derivative costs no more than a value: its operator is part of the Legendre matrix (latitude, Laplacian)
+or of the Fourier matrix (longitude), so that all fields share one matrix product for each operator.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
+from forecast.dycore.constant import Constant
+from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 
 VALUE, D_DLON, D_DLAT, LAPLACIAN = "", "_dlon", "_dlat", "_del2"
 GRADIENTS = (D_DLON, D_DLAT, LAPLACIAN)
+OPERATORS = (VALUE, *GRADIENTS)
 WIND = ("u", "v")
 _METRIC_POWER: Mapping[str, int] = {VALUE: 0, D_DLON: 1, D_DLAT: 1, LAPLACIAN: 0}
+_PRECISION = jax.lax.Precision.HIGHEST
 
 
 @dataclass(frozen=True, order=True)
@@ -24,12 +33,13 @@ class Request:
 
     @property
     def name(self) -> str:
+        """The name of the feature."""
         return self.field + self.operator
 
 
 @dataclass(frozen=True)
-class SpectralInputs:
-    """A stack of requested grid values, transformed together.
+class Stacks:
+    """Which grid values were asked for, and where they lie: one stack of fields for each operator.
 
     `levels` gives the level count of each modal field. Where the fields hold vorticity and divergence but
     no wind, "u" and "v" are the wind they imply. Values come as the transform gives them: derivatives in
@@ -37,49 +47,38 @@ class SpectralInputs:
     """
 
     requests: tuple[Request, ...]
-    levels: Mapping[str, int]
+    levels: tuple[tuple[str, int], ...]
 
     @classmethod
-    def of(cls, requests: Iterable[Request], levels: Mapping[str, int]) -> "SpectralInputs":
-        """The stack of all requests: values first, then each derivative, fields in the order of `levels`."""
-        available = field_levels(levels)
+    def of(cls, requests: Iterable[Request], levels: Mapping[str, int]) -> "Stacks":
+        """The stacks of all requests, fields in the order of `levels`."""
+        derived = dict.fromkeys(WIND, levels["vorticity"]) if derives_wind(levels) else {}
+        available = derived | dict(levels)
         wanted = set(requests)
-        candidates = (Request(name, operator) for operator in _METRIC_POWER for name in available)
+        candidates = (Request(name, operator) for operator in OPERATORS for name in available)
         ordered = tuple(request for request in candidates if request in wanted)
         if missing := sorted(request.field for request in wanted - set(ordered)):
             raise ValueError(f"features ask for {', '.join(missing)}; the modal fields are {', '.join(available)}")
-        return cls(ordered, available)
+        return cls(ordered, tuple(available.items()))
 
     def count(self, request: Request) -> int:
         """Levels of a request."""
-        return self.levels[request.field]
+        return dict(self.levels)[request.field]
+
+    def fields(self, operator: str) -> tuple[str, ...]:
+        """Fields in the stack of an operator."""
+        return tuple(request.field for request in self.requests if request.operator == operator)
 
     def channels(self, request: Request) -> np.ndarray:
-        """Where a request's levels lie in the stack [level]."""
-        before = self.requests[: self.requests.index(request)]
-        return sum(map(self.count, before)) + np.arange(self.count(request))
+        """Where a request's levels lie in the stack of its operator [level]."""
+        names = self.fields(request.operator)
+        before = names[: names.index(request.field)]
+        return sum(dict(self.levels)[name] for name in before) + np.arange(self.count(request))
 
-    def to_nodal(self, harmonics: SphericalHarmonics, modal: Mapping[str, jax.Array]) -> jax.Array:
-        """The stack [longitude, channel, latitude] from modal fields [zonal, level, total]."""
-        fields = dict(modal)
-        if derives_wind(fields):
-            eastward, northward = harmonics.cos_lat_velocity(fields["vorticity"], fields["divergence"])
-            fields |= {"u": harmonics.clip(eastward), "v": harmonics.clip(northward)}
-        blocks = []
-        for operator in _METRIC_POWER:
-            names = [request.field for request in self.requests if request.operator == operator]
-            if names:
-                stacked = jnp.concatenate([fields[name] for name in names], axis=1)
-                blocks.append(_apply(harmonics, operator, stacked))
-        return harmonics.to_nodal(jnp.concatenate(blocks, axis=1))
 
-    def metric(self, requests: Iterable[Request], cos_lat: np.ndarray, *, wind_is_derived: bool) -> np.ndarray:
-        """Powers of 1 / cos(lat) [latitude, channel] that turn the levels of `requests` into physical values."""
-        columns = []
-        for request in requests:
-            power = _METRIC_POWER[request.operator] + (wind_is_derived and request.field in WIND)
-            columns.append(np.tile((1 / cos_lat**power)[:, None], (1, self.count(request))))
-        return np.concatenate(columns, axis=1)
+def metric(request: Request, cos_lat: np.ndarray, *, wind_is_derived: bool) -> np.ndarray:
+    """The power of 1 / cos(lat) [latitude] that turns the grid values of a request into physical values."""
+    return 1 / cos_lat ** (_METRIC_POWER[request.operator] + (wind_is_derived and request.field in WIND))
 
 
 def derives_wind(fields: Iterable[str]) -> bool:
@@ -88,15 +87,62 @@ def derives_wind(fields: Iterable[str]) -> bool:
     return {"vorticity", "divergence"} <= names and not names & set(WIND)
 
 
-def field_levels(levels: Mapping[str, int]) -> dict[str, int]:
-    """Level counts of all fields that can be requested: the wind first where it is derived."""
-    derived = dict.fromkeys(WIND, levels["vorticity"]) if derives_wind(levels) else {}
-    return derived | dict(levels)
+class StackTransform(nnx.Module):
+    """Modal fields to the grid values that `stacks` lists."""
+
+    def __init__(self, harmonics: SphericalHarmonics, stacks: Stacks):
+        self.harmonics = harmonics
+        self.stacks = stacks
+        operators = {request.operator for request in stacks.requests}
+        self.d_dlat = _optional(D_DLAT in operators, lambda: _legendre_d_dlat(harmonics.grid))
+        self.laplacian = _optional(LAPLACIAN in operators, lambda: _legendre_laplacian(harmonics.grid))
+        self.fourier_d_dlon = _optional(D_DLON in operators, lambda: _fourier_d_dlon(harmonics.grid))
+
+    def __call__(self, modal: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Stacks [longitude, channel, latitude] by operator, from fields [zonal, level, total]."""
+        fields = dict(modal)
+        if derives_wind(fields):
+            eastward, northward = self.harmonics.cos_lat_velocity(fields["vorticity"], fields["divergence"])
+            fields |= {"u": self.harmonics.clip(eastward), "v": self.harmonics.clip(northward)}
+        stacks = {}
+        for operator in OPERATORS:
+            if names := self.stacks.fields(operator):
+                stacks[operator] = self._apply(operator, jnp.concatenate([fields[name] for name in names], axis=1))
+        return stacks
+
+    def _apply(self, operator: str, modal: jax.Array) -> jax.Array:
+        fourier, legendre = self.harmonics.fourier[...], self.harmonics.legendre[...]
+        if operator == D_DLON and self.fourier_d_dlon is not None:
+            modal, fourier = self.harmonics.clip(modal), self.fourier_d_dlon[...]
+        if operator == D_DLAT and self.d_dlat is not None:
+            legendre = self.d_dlat[...]
+        if operator == LAPLACIAN and self.laplacian is not None:
+            legendre = self.laplacian[...]
+        zonal, level, total = modal.shape
+        waves = jnp.matmul(modal.reshape(zonal // 2, 2 * level, total), legendre, precision=_PRECISION)
+        nodal = jnp.matmul(fourier, waves.reshape(zonal, -1), precision=_PRECISION)
+        return nodal.reshape(fourier.shape[0], level, -1)
 
 
-def _apply(harmonics: SphericalHarmonics, operator: str, modal: jax.Array) -> jax.Array:
-    if operator == D_DLON:
-        return harmonics.clip(harmonics.d_dlon(modal))
-    if operator == D_DLAT:
-        return harmonics.clip(harmonics.cos_lat_d_dlat(modal))
-    return harmonics.laplacian(modal) if operator == LAPLACIAN else modal
+def _legendre_d_dlat(grid: SpectralGrid) -> np.ndarray:
+    """cos(lat) d/dlat of the Legendre functions [m, total, latitude], without what the highest l would receive."""
+    functions = np.pad(grid.legendre_matrix.transpose(0, 2, 1)[:, :-1], [(0, 0), (1, 2), (0, 0)])
+    a, b = (weights[::2, :, None] for weights in grid.recurrence)
+    l = grid.l[None, :, None]  # noqa: E741
+    return (l + 1) * a * functions[:, :-2] - l * b * functions[:, 2:]
+
+
+def _legendre_laplacian(grid: SpectralGrid) -> np.ndarray:
+    """Laplacian of the Legendre functions [m, total, latitude]."""
+    return grid.legendre_matrix.transpose(0, 2, 1) * grid.laplacian_eigenvalues[None, :, None]
+
+
+def _fourier_d_dlon(grid: SpectralGrid) -> np.ndarray:
+    """d/dlon of the Fourier basis [longitude, zonal]."""
+    basis = grid.fourier_matrix.reshape(grid.longitude_count, -1, 2)
+    m = np.arange(grid.zonal_wavenumbers)
+    return np.stack([-m * basis[:, :, 1], m * basis[:, :, 0]], axis=-1).reshape(grid.longitude_count, -1)
+
+
+def _optional(wanted: bool, make: Callable[[], np.ndarray]) -> Constant | None:
+    return Constant(jnp.asarray(make(), jnp.float32)) if wanted else None

@@ -7,7 +7,7 @@ from forecast.dycore.constant import Constant
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration
 from forecast.physics.features import FEATURES, CombinedFeatures, Feature, Gathered, Surroundings, forcing_field
-from forecast.physics.spectral_inputs import SpectralInputs
+from forecast.physics.spectral_inputs import Stacks
 from forecast.physics.towers import NodalMapping
 from forecast.physics.volume import embedding_parts
 
@@ -43,13 +43,13 @@ class SurfaceEmbedding(Feature):
             gathered |= kind.gather(harmonics, surroundings)
         return gathered
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Embedding [longitude, latitude, output]."""
         land, ice = gathered[_LAND].swapaxes(1, 2), gathered[_ICE].swapaxes(1, 2)
         return (
-            land * self.land.columns(gathered, spectral)
-            + (1 - ice) * (1 - land) * self.sea.columns(gathered, spectral)
-            + ice * (1 - land) * self.ice.columns(gathered, spectral)
+            land * self.land.columns(gathered, stacks)
+            + (1 - ice) * (1 - land) * self.sea.columns(gathered, stacks)
+            + ice * (1 - land) * self.ice.columns(gathered, stacks)
         )
 
 
@@ -67,9 +67,9 @@ class _Kind(Feature):
         """What its inputs gather."""
         return self.inputs.gather(harmonics, surroundings)
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Embedding [longitude, latitude, output]."""
-        return self.mapping(self.inputs.columns(gathered, spectral))
+        return self.mapping(self.inputs.columns(gathered, stacks))
 
 
 FEATURES["EmbeddingSurfaceFeatures"] = SurfaceEmbedding

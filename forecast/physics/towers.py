@@ -12,6 +12,9 @@ from forecast.physics.configuration import Layout, Site, UnsupportedConfiguratio
 
 Activation = Callable[[jax.Array], jax.Array]
 
+_LARGE_BLOCK = 64
+"""Channels from which on a block of features gets a matrix product of its own."""
+
 
 def gelu(x: jax.Array) -> jax.Array:
     """Gaussian error linear unit, tanh form."""
@@ -137,13 +140,14 @@ class NodalMapping(nnx.Module):
 
     def __call__(self, blocks: Sequence[jax.Array]) -> jax.Array:
         """Blocks [..., n] of the given layouts to predictions [..., size(outputs)]."""
-        main, *rest = sorted(range(len(blocks)), key=lambda index: -blocks[index].shape[-1])
-        rows = [np.asarray(self._rows[main])]
-        inputs = [blocks[main]]
-        if rest:
-            inputs.append(jnp.concatenate([blocks[index] for index in rest], axis=-1))
-            rows.append(np.concatenate([np.asarray(self._rows[index]) for index in rest]))
-        return self.tower.of_blocks(inputs, rows)
+        rows = [np.asarray(row) for row in self._rows]
+        large = [index for index, row in enumerate(rows) if len(row) >= _LARGE_BLOCK]
+        small = [index for index, row in enumerate(rows) if len(row) < _LARGE_BLOCK]
+        inputs, input_rows = [blocks[index] for index in large], [rows[index] for index in large]
+        if small:
+            inputs.append(jnp.concatenate([blocks[index] for index in small], axis=-1))
+            input_rows.append(np.concatenate([rows[index] for index in small]))
+        return self.tower.of_blocks(inputs, input_rows)
 
 
 def sorted_rows(layouts: Sequence[Layout]) -> list[np.ndarray]:

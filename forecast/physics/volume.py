@@ -7,7 +7,7 @@ import numpy as np
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration, lookup, size
 from forecast.physics.features import FEATURES, CombinedFeatures, Feature, Gathered, Surroundings
-from forecast.physics.spectral_inputs import SpectralInputs
+from forecast.physics.spectral_inputs import Stacks
 from forecast.physics.towers import VerticalConvTower, sorted_rows
 
 
@@ -32,9 +32,9 @@ class VolumeEmbedding(Feature):
         """What its inputs gather."""
         return self.inputs.gather(harmonics, surroundings)
 
-    def columns(self, gathered: Gathered, spectral: SpectralInputs) -> jax.Array:
+    def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Embedding [longitude, latitude, output and level]."""
-        blocks = self.inputs.columns(gathered, spectral)
+        blocks = self.inputs.columns(gathered, stacks)
         channels = jnp.concatenate(blocks, axis=-1)[..., np.asarray(self.order)]
         longitudes, latitudes, _ = channels.shape
         x = channels.reshape(longitudes * latitudes, -1, self.level_count).swapaxes(1, 2)
