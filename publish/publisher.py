@@ -94,7 +94,7 @@ class Publisher:
         hours = lead_hours(frame.lead_time)
         with TemporaryDirectory(prefix="sigmacast-publish-") as directory:
             header = FrameHeader.of(frame, self._settings, self._run.ensemble_size, self._attributes())
-            files = _encode(frame, header, self._settings, Path(directory))
+            files = encode(frame, header, self._settings, Path(directory))
             published = [self._put(file, hours) for file in files]
         self._record(published, replaced_lead_hours=hours)
         return published
@@ -238,7 +238,7 @@ class Publisher:
             return None
 
 
-def _encode(frame: Frame, header: FrameHeader, settings: ProductSettings, directory: Path) -> list[EncodedFile]:
+def encode(frame: Frame, header: FrameHeader, settings: ProductSettings, directory: Path) -> list[EncodedFile]:
     """All files of one lead time."""
     writers: list[Writer] = []
     try:

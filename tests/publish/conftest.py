@@ -1,0 +1,40 @@
+"""Fixtures for products."""
+
+from pathlib import Path
+
+import pytest
+
+from forecast.frame import Frame
+from publish.product import ProductSettings
+from publish.publisher import encode
+from publish.stores import LocalStore
+from publish.writers import EncodedFile, FrameHeader
+from tests.publish.frames import LEVELS, make_frame
+
+
+@pytest.fixture(scope="session")
+def settings() -> ProductSettings:
+    """All standard fields on the levels of the test frames."""
+    return ProductSettings(levels=LEVELS)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An empty local store."""
+    return LocalStore(tmp_path / "store")
+
+
+def encode_frame(
+    frame: Frame, settings: ProductSettings, directory: Path, ensemble_size: int = 4
+) -> dict[tuple[str, str], EncodedFile]:
+    """All files of a frame, by suffix and kind."""
+    directory.mkdir(exist_ok=True)
+    header = FrameHeader.of(frame, settings, ensemble_size, {"title": "test"})
+    files = encode(frame, header, settings, directory)
+    return {(file.path.suffix, file.kind): file for file in files}
+
+
+@pytest.fixture(scope="session")
+def encoded(settings: ProductSettings, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], EncodedFile]:
+    """The files of one lead time, 6 h, four members."""
+    return encode_frame(make_frame(6), settings, tmp_path_factory.mktemp("encoded"))

@@ -1,0 +1,121 @@
+"""Sea level pressure, geopotential height, virtual temperature."""
+
+from pathlib import Path
+
+import eccodes
+import numpy as np
+import pytest
+import xarray as xr
+
+from forecast.constants import DRY_AIR_GAS_CONSTANT, STANDARD_GRAVITY
+from publish import derive
+from tests.publish.frames import make_frame
+
+LAPSE = derive.STANDARD_LAPSE_RATE
+EXPONENT = STANDARD_GRAVITY / (DRY_AIR_GAS_CONSTANT * LAPSE)
+
+
+def standard_atmosphere(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pressure [Pa] and temperature [K] at a height [m] of the troposphere of the ICAO standard atmosphere."""
+    temperature = 288.15 - LAPSE * height
+    return 101_325.0 * (temperature / 288.15) ** EXPONENT, temperature
+
+
+def test_the_standard_atmosphere_reduces_to_1013_hpa_from_any_height():
+    height = np.array([[100.0, 500.0, 1000.0, 2000.0]])
+    pressure, temperature = standard_atmosphere(height)
+    reduced = derive.reduce_to_sea_level(pressure, height * STANDARD_GRAVITY, temperature)
+    np.testing.assert_allclose(reduced, 101_325.0, rtol=2e-4)
+
+
+def test_pressure_on_the_sea_is_sea_level_pressure():
+    frame = make_frame()
+    sea = frame.data["surface_geopotential"].values == 0
+    pressure = frame.data["surface_air_pressure"].values
+    np.testing.assert_array_equal(derive.mean_sea_level_pressure(frame.data)[:, sea], pressure[:, sea])
+
+
+def test_sea_level_pressure_exceeds_surface_pressure_on_mountains_only():
+    frame = make_frame()
+    reduced = derive.mean_sea_level_pressure(frame.data)
+    difference = reduced - frame.data["surface_air_pressure"].values
+    mountain = frame.data["surface_geopotential"].values > 0
+    assert (difference[:, mountain] > 0).all()
+    assert np.abs(reduced - 101_325).max() < 2500
+
+
+def test_the_profile_in_the_standard_atmosphere_gives_1013_hpa_whatever_the_level_above_ground():
+    levels = np.array([500.0, 700.0, 850.0, 925.0, 1000.0])
+    temperature = 288.15 * (levels * 100 / 101_325) ** (1 / EXPONENT)
+    height = np.linspace(0, 2500, 16).reshape(4, 4)
+    pressure, _ = standard_atmosphere(height)
+    shape = (1, 5, 4, 4)
+    below_ground = levels[:, None, None] * 100 > pressure
+    values = np.where(below_ground, 1e4, np.broadcast_to(temperature[:, None, None], shape))
+    data = xr.Dataset(
+        {
+            "air_temperature": (("member", "level", "longitude", "latitude"), values),
+            "specific_humidity": (("member", "level", "longitude", "latitude"), np.zeros(shape)),
+            "surface_air_pressure": (("member", "longitude", "latitude"), pressure[None]),
+            "surface_geopotential": (("longitude", "latitude"), height * STANDARD_GRAVITY),
+        },
+        coords={"level": levels},
+    )
+    np.testing.assert_allclose(derive.mean_sea_level_pressure(data), 101_325.0, rtol=3e-4)
+
+
+def test_hot_and_cold_surfaces_are_moderated_as_trenberth_says():
+    geopotential, pressure = np.full(3, 15_000.0), np.full(3, 85_000.0)
+    hot, mild, cold = derive.reduce_to_sea_level(pressure, geopotential, np.array([310.0, 280.0, 230.0]))
+    isothermal = 85_000 * np.exp(15_000 / (DRY_AIR_GAS_CONSTANT * 0.5 * (290.5 + 310.0)))
+    assert hot == pytest.approx(isothermal)
+    assert hot < mild < cold < 85_000 * np.exp(15_000 / (DRY_AIR_GAS_CONSTANT * 230.0))
+
+
+def test_moist_air_is_lighter_than_dry_air():
+    assert derive.virtual_temperature(np.array(300.0), np.array(0.02)) == pytest.approx(303.6, abs=0.1)
+    assert derive.virtual_temperature(np.array(300.0), np.array(0.0)) == 300.0
+
+
+def test_geopotential_height_is_geopotential_over_standard_gravity():
+    assert derive.geopotential_height(np.array([9806.65], np.float32)) == pytest.approx(1000.0)
+
+
+def test_agrees_with_the_sea_level_pressure_that_gfs_publishes(samples: Path):
+    fields = _gfs_fields(samples / "gfs.t12z.pgrbf120.2p5deg.grib2")
+    ours = derive.mean_sea_level_pressure(fields)[0]
+    theirs = fields["prmsl"].values
+    low = fields["surface_geopotential"].values < 3000
+    difference = (ours - theirs) / 100
+    assert np.sqrt(np.mean(difference[low] ** 2)) < 0.5
+    assert np.sqrt(np.mean(difference**2)) < 3.0
+
+
+def _gfs_fields(path: Path) -> xr.Dataset:
+    levels: dict[str, dict[int, np.ndarray]] = {"t": {}, "r": {}}
+    single: dict[tuple[str, str], np.ndarray] = {}
+    with path.open("rb") as file:
+        while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
+            name, kind = eccodes.codes_get_string(handle, "shortName"), eccodes.codes_get_string(handle, "typeOfLevel")
+            values = eccodes.codes_get_values(handle).reshape(73, 144).T
+            if kind == "isobaricInhPa" and name in levels:
+                levels[name][eccodes.codes_get_long(handle, "level")] = values
+            single.setdefault((name, kind), values)
+            eccodes.codes_release(handle)
+    pressures = sorted(set(levels["t"]) & set(levels["r"]))
+    temperature = np.stack([levels["t"][level] for level in pressures])
+    celsius = temperature - 273.15
+    saturation = 611.2 * np.exp(17.67 * celsius / (celsius + 243.5))
+    humidity = 0.622 * saturation * np.stack([levels["r"][level] for level in pressures]) / 100
+    humidity /= np.asarray(pressures)[:, None, None] * 100
+    on_levels = ("member", "level", "longitude", "latitude")
+    return xr.Dataset(
+        {
+            "air_temperature": (on_levels, temperature[None]),
+            "specific_humidity": (on_levels, humidity[None]),
+            "surface_air_pressure": ((*on_levels[::2], "latitude"), single["sp", "surface"][None]),
+            "surface_geopotential": (on_levels[2:], single["orog", "surface"] * STANDARD_GRAVITY),
+            "prmsl": (on_levels[2:], single["prmsl", "meanSea"]),
+        },
+        coords={"level": pressures},
+    )

@@ -1,0 +1,84 @@
+"""NetCDF as its readers see it: xarray, the CF compliance checker."""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from publish.product import ProductSettings, slabs
+from publish.statistics import statistics
+from publish.writers import EncodedFile
+from tests.publish.conftest import encode_frame
+from tests.publish.frames import make_frame
+
+Files = dict[tuple[str, str], EncodedFile]
+
+
+def test_xarray_opens_all_members_in_one_line(encoded: Files):
+    opened = xr.open_dataset(encoded[".nc", "members"].path)
+    sizes = {"realization": 4, "time": 1, "level": 5, "latitude": 37, "longitude": 72}
+    assert dict(opened.sizes) == sizes
+    assert opened.z.dims == ("realization", "time", "level", "latitude", "longitude")
+    assert opened.msl.dims == ("realization", "time", "latitude", "longitude")
+    assert opened.time.values == np.datetime64("1959-01-02T06")
+    assert opened.forecast_reference_time.values == np.datetime64("1959-01-02T00")
+    assert list(opened.level.values) == [50, 300, 500, 850, 1000]
+
+
+def test_values_are_those_of_the_frame_exactly(encoded: Files, settings: ProductSettings):
+    members = xr.open_dataset(encoded[".nc", "members"].path).isel(time=0)
+    moments = xr.open_dataset(encoded[".nc", "statistics"].path).isel(time=0)
+    for slab in slabs(make_frame(), settings):
+        at = {} if slab.level is None else {"level": slab.level}
+        name, expected = slab.field.short_name, statistics(slab)
+        np.testing.assert_array_equal(members[name].sel(at).values, slab.values)
+        np.testing.assert_array_equal(moments[f"{name}_mean"].sel(at).values, expected.mean)
+        np.testing.assert_array_equal(moments[f"{name}_spread"].sel(at).values, expected.spread)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_lead_times_join_along_time_with_open_mfdataset(settings: ProductSettings, tmp_path: Path):
+    pytest.importorskip("dask")
+    for hours in (0, 6, 12):
+        encode_frame(make_frame(hours), settings, tmp_path)
+    with xr.open_mfdataset(str(tmp_path / "*-enfo-ef.nc"), decode_timedelta=True) as opened:
+        assert opened.t.sizes["time"] == 3
+        lead_times = opened.time - opened.forecast_reference_time
+        np.testing.assert_array_equal(lead_times.values, opened.forecast_period.values)
+
+
+def test_metadata_follow_the_conventions(encoded: Files):
+    members = xr.open_dataset(encoded[".nc", "members"].path, decode_times=False)
+    moments = xr.open_dataset(encoded[".nc", "statistics"].path, decode_times=False)
+    assert members.attrs["Conventions"] == "CF-1.11"
+    assert members.realization.attrs["units"] == "1"
+    assert "axis" not in members.realization.attrs
+    assert members.level.attrs["standard_name"] == "air_pressure"
+    assert members.level.attrs["positive"] == "down"
+    assert members.t.attrs["units_metadata"] == "temperature: on_scale"
+    assert moments.t_mean.attrs["cell_methods"] == "realization: mean"
+    assert moments.t_spread.attrs["cell_methods"] == "realization: standard_deviation"
+    assert moments.t_spread.attrs["units_metadata"] == "temperature: difference"
+    assert members.q.attrs["standard_name"] == "specific_humidity"
+
+
+def test_a_dropped_member_is_absent_and_named(settings: ProductSettings, tmp_path: Path):
+    files = encode_frame(make_frame(members=(0, 1, 3)), settings, tmp_path)
+    opened = xr.open_dataset(files[".nc", "members"].path)
+    assert list(opened.realization.values) == [0, 1, 3]
+    assert opened.attrs["ensemble_size"] == 4
+    assert list(opened.attrs["members_present"]) == [0, 1, 3]
+
+
+@pytest.mark.parametrize("kind", ["members", "statistics"])
+def test_passes_the_cf_checker(kind: str, encoded: Files):
+    program = Path(sysconfig.get_path("scripts")) / "cchecker.py"
+    if not program.exists():
+        pytest.skip("compliance-checker is not installed")
+    command = [program, "-t", "cf:1.11", "-c", "lenient", encoded[".nc", kind].path]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout[-2000:]
+    assert "Errors" not in checked.stdout, checked.stdout[-2000:]
