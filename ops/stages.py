@@ -107,7 +107,7 @@ def _record_analysis(work: Work, analysis: Analysis) -> None:
 
 
 def run_info(work: Work, analysis: Analysis) -> RunInfo:
-    """What the products say of the run. Taken from its row, so that a resumed run says the same."""
+    """What the products say of the run, taken from its row and in the order of names: a resumed run says the same."""
     with work.recorder.reading() as session:
         row = runs.get(session, work.recorder.run_id)
     checkpoint, spec, wanted = work.plan.checkpoint, work.plan.spec, work.plan.settings.products
@@ -120,9 +120,9 @@ def run_info(work: Work, analysis: Analysis) -> RunInfo:
         ensemble_size=spec.members,
         longitude_count=checkpoint.static.sizes["longitude"],
         quorum=spec.quorum,
-        inputs=tuple(dict(one) for one in analysis.inputs),
-        seeds=row.seeds or {},
-        versions={name: str(version) for name, version in (row.software or {}).items() if version},
+        inputs=tuple(dict(sorted(one.items())) for one in analysis.inputs),
+        seeds=dict(sorted((row.seeds or {}).items())),
+        versions={name: str(version) for name, version in sorted((row.software or {}).items()) if version},
         institution=wanted.institution,
         licence=wanted.licence or checkpoint.provenance.licence,
         extra={"analysis": analysis.provenance},
