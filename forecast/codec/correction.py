@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from forecast.physics.configuration import Layout, Site, prefixed
-from forecast.physics.features import CombinedFeatures, Surroundings
+from forecast.physics.features import ColumnFeatures, Surroundings
 from forecast.physics.normalization import ColumnTransform
 from forecast.physics.towers import NodalMapping
 
@@ -29,13 +29,12 @@ class Correction(nnx.Module):
             name: users[name].child(site.reference(f"modal_to_nodal_{name}_features_module"), taken) for name in order
         }
         self.features = nnx.Dict(
-            {name: CombinedFeatures(child) for name, child in children.items() if child.kind != NO_FEATURES}
+            {name: ColumnFeatures(child) for name, child in children.items() if child.kind != NO_FEATURES}
         )
         layouts = [
             prefixed(layout, f"{name}_") for name, features in self.features.items() for layout in features.layouts
         ]
         mapping = site.child(site.reference("nodal_mapping_module"), taken, on_call=True)
-        self.harmonics = site.context.harmonics
         self.outputs: Layout = outputs
         self.mapping = NodalMapping(mapping, layouts, outputs)
         self.scaling = ColumnTransform(site.within(site.reference("correction_transform_module")), outputs)
@@ -47,10 +46,7 @@ class Correction(nnx.Module):
 
         `modal` holds the modal fields by archive name of each user, "data" and "model".
         """
-        blocks = []
-        for name, features in self.features.items():
-            gathered = features.gather_all(self.harmonics, modal[name], surroundings)
-            blocks += features.columns(gathered)
+        blocks = [block for name, features in self.features.items() for block in features(modal[name], surroundings)]
         predictions = self.scaling(self.mapping(blocks)).swapaxes(1, 2)
         bounds = np.cumsum([count for _, count in self.outputs])[:-1]
         names = [name for name, _ in self.outputs]
