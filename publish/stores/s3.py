@@ -148,7 +148,7 @@ def _client(endpoint_url: str | None) -> Any:
         s3={"addressing_style": "path"} if endpoint_url else {},
     )
     try:
-        return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+        return boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
     except ValueError as error:
         raise StoreDenied(f"expected an endpoint such as https://s3.example.org, got {endpoint_url!r}") from error
 

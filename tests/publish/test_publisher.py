@@ -1,0 +1,272 @@
+"""What a reader of the store can rely on, whatever happens to the publisher."""
+
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publish.layout import LATEST
+from publish.manifest import Manifest, ManifestError, RunInfo, verify
+from publish.product import ProductError, ProductSettings
+from publish.publisher import AlreadyPublished, IncompleteRun, Publisher
+from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
+from tests.publish.frames import INIT_TIME, make_frame, make_run
+
+SMALL = ProductSettings(levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(6,))
+NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
+MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
+PROGRESS = "19590102/00z/sigmacast/5p0/in-progress.json"
+
+
+def publisher(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL) -> Publisher:
+    return Publisher(store, run or make_run(), settings, clock=lambda: NOW)
+
+
+def publish_all(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL) -> Manifest:
+    each = publisher(store, run, settings)
+    for hours in (run or make_run()).lead_hours:
+        each.publish(make_frame(hours))
+    return each.close()
+
+
+def keys(store: LocalStore) -> set[str]:
+    return {info.key for info in store.list()}
+
+
+class CuttingStore(LocalStore):
+    """A store that fails for good at its n-th change, as if the process were killed there."""
+
+    def __init__(self, directory: Path, changes: int) -> None:
+        super().__init__(directory)
+        self.changes = changes
+
+    def _spend(self) -> None:
+        self.changes -= 1
+        if self.changes < 0:
+            raise StoreUnavailable("cut")
+
+    def put(self, key: str, content: Path | bytes, if_absent: bool = False) -> ObjectInfo:
+        self._spend()
+        return super().put(key, content, if_absent)
+
+    def delete(self, key: str) -> None:
+        self._spend()
+        super().delete(key)
+
+
+def test_a_complete_run_is_published_whole_and_verifies(store: LocalStore):
+    manifest = publish_all(store)
+    assert verify(store, manifest) == []
+    assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST}
+    assert {(each.kind, each.lead_hours) for each in manifest.objects} == {
+        (kind, hours) for kind in ("control", "members", "mean", "spread", "statistics") for hours in (0, 6)
+    } | {("chart", None)}
+
+
+def test_the_manifest_in_the_store_is_the_one_returned_and_says_where_the_numbers_come_from(store: LocalStore):
+    manifest = publish_all(store)
+    content = store.get(MANIFEST)
+    assert Manifest.from_json(content) == manifest
+    document = json.loads(content)
+    assert document["provenance"]["model_hash"] == "ab" * 32
+    assert document["provenance"]["inputs"][0]["sha256"] == "cd" * 32
+    assert document["provenance"]["seeds"] == {"cycle": 1959010200}
+    assert document["provenance"]["versions"]["eccodes"] == "2.50.0"
+    assert document["members"] == [0, 1, 2, 3]
+    assert document["partial"] is False
+    assert document["init_time"] == "1959-01-02T00:00:00Z"
+
+
+def test_latest_points_to_the_manifest_by_key_and_hash(store: LocalStore):
+    publish_all(store)
+    latest = json.loads(store.get(LATEST))
+    assert latest["manifest"] == MANIFEST
+    assert latest["manifest_sha256"] == store.head(MANIFEST).sha256
+    assert latest["run_id"] == "run-1"
+
+
+def test_nothing_is_visible_as_complete_before_the_end(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(0))
+    each.publish(make_frame(6))
+    assert not {MANIFEST, LATEST} & keys(store)
+    each.close()
+    assert {MANIFEST, LATEST} <= keys(store)
+    assert PROGRESS not in keys(store)
+
+
+def test_lead_times_may_come_in_any_order(store: LocalStore, tmp_path: Path):
+    each = publisher(store)
+    each.publish(make_frame(6))
+    each.publish(make_frame(0))
+    assert each.close() == publish_all(LocalStore(tmp_path / "other"))
+
+
+def test_publishing_a_lead_time_again_changes_nothing(store: LocalStore):
+    each = publisher(store)
+    first = each.publish(make_frame(0))
+    before = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != PROGRESS}
+    assert each.publish(make_frame(0)) == first
+    after = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != PROGRESS}
+    assert after == before
+
+
+def test_cut_at_any_change_of_the_store_the_run_resumes_to_the_same_end(tmp_path: Path):
+    run, settings = make_run(lead_hours=(6,)), replace(SMALL, formats=("netcdf",))
+    whole = publish_all(LocalStore(tmp_path / "whole"), run, settings)
+    for changes in range(100):
+        directory = tmp_path / f"cut-{changes}"
+        try:
+            publish_all(CuttingStore(directory, changes), run, settings)
+        except StoreUnavailable:
+            survivor = LocalStore(directory)
+            if MANIFEST in keys(survivor):
+                assert verify(survivor, Manifest.from_json(survivor.get(MANIFEST))) == []
+            resumed = publisher(survivor, run, settings)
+            for hours in resumed.missing_lead_hours:
+                resumed.publish(make_frame(hours))
+            assert resumed.close() == whole
+            assert verify(survivor, whole) == []
+            assert keys(survivor) == keys(LocalStore(tmp_path / "whole"))
+        else:
+            assert changes == 7
+            return
+    pytest.fail("the run never ended")
+
+
+def test_a_resumed_run_knows_what_is_missing(store: LocalStore):
+    publisher(store).publish(make_frame(0))
+    resumed = publisher(store)
+    assert resumed.missing_lead_hours == (6,)
+    assert {each.lead_hours for each in resumed.objects} == {0}
+
+
+def test_a_run_with_missing_lead_times_cannot_be_completed(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(6))
+    with pytest.raises(IncompleteRun, match=r"lead times \(0,\) h"):
+        each.close()
+    assert MANIFEST not in keys(store)
+
+
+def test_a_run_whose_objects_were_lost_cannot_be_completed(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(0))
+    each.publish(make_frame(6))
+    store.delete(each.objects[0].key)
+    with pytest.raises(IncompleteRun, match="lost objects"):
+        each.close()
+
+
+def test_a_run_with_dropped_members_publishes_the_rest_and_says_so(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(0))
+    objects = each.publish(make_frame(6, members=(0, 1, 3)))
+    lost = {"member": 2, "lead_time_hours": 6, "reason": "temperature out of bounds"}
+    manifest = each.close(lost=[lost])
+    assert manifest.members == (0, 1, 3)
+    assert manifest.lost == (lost,)
+    assert manifest.partial
+    assert next(file.members for file in objects if file.kind == "members" and file.key.endswith("grib2")) == (1, 3)
+    assert json.loads(store.get(MANIFEST))["partial"] is True
+
+
+def test_a_member_lost_on_resuming_leaves_no_stale_object(store: LocalStore):
+    publisher(store).publish(make_frame(6))
+    resumed = publisher(store)
+    resumed.publish(make_frame(6, members=(1, 2, 3)))
+    assert not [key for key in keys(store) if "oper" in key]
+    resumed.publish(make_frame(0, members=(1, 2, 3)))
+    assert verify(store, resumed.close()) == []
+
+
+def test_a_complete_run_of_another_id_is_never_overwritten(store: LocalStore):
+    publish_all(store)
+    with pytest.raises(AlreadyPublished, match="run-1 has published cycle 19590102T00"):
+        publisher(store, make_run(run_id="run-2"))
+    publisher(store, make_run(run_id="run-2"), replace(SMALL, product="experiment"))
+
+
+def test_a_complete_run_is_never_changed_by_itself_either(store: LocalStore):
+    manifest = publish_all(store)
+    again = publisher(store)
+    assert again.publish(make_frame(0))
+    with pytest.raises(AlreadyPublished, match="other content"):
+        again.publish(make_frame(6, members=(0, 1)))
+    assert again.close() == manifest
+    assert verify(store, manifest) == []
+
+
+def test_what_an_unfinished_other_run_left_is_not_claimed(store: LocalStore):
+    publisher(store, make_run(lead_hours=(0, 6, 12), run_id="old")).publish(make_frame(12))
+    manifest = publish_all(store)
+    assert {each.lead_hours for each in manifest.objects} == {0, 6, None}
+
+
+def test_latest_never_goes_back_to_an_earlier_cycle(store: LocalStore):
+    newer = {"init_time": "2026-11-21T06:00:00Z", "run_id": "newer"}
+    store.put(LATEST, json.dumps(newer).encode())
+    publish_all(store)
+    assert json.loads(store.get(LATEST)) == newer
+
+
+def test_frames_of_another_run_are_refused(store: LocalStore):
+    each = publisher(store)
+    with pytest.raises(ValueError, match="lead time 12:00:00"):
+        each.publish(make_frame(12))
+    with pytest.raises(ValueError, match="cycle 1959-01-03"):
+        each.publish(replace(make_frame(0), init_time=INIT_TIME.replace(day=3)))
+    with pytest.raises(ValueError, match="32 longitudes, got 16"):
+        each.publish(make_frame(0, shape=(16, 8)))
+
+
+def test_a_frame_that_cannot_be_encoded_leaves_nothing_behind(store: LocalStore):
+    frame = make_frame(0)
+    frame.data["surface_air_pressure"][1] = float("inf")
+    with pytest.raises(ProductError, match="sp is not finite"):
+        publisher(store).publish(frame)
+    assert keys(store) == set()
+
+
+@pytest.mark.parametrize("formats", [("grib2",), ("netcdf",)])
+def test_the_chart_can_be_drawn_from_either_format(formats: tuple[str, ...], store: LocalStore):
+    manifest = publish_all(store, settings=replace(SMALL, formats=formats))
+    chart = next(each for each in manifest.objects if each.kind == "chart")
+    assert store.get(chart.key).startswith(b"\x89PNG")
+    assert chart.members == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("change", [{"levels": (850,)}, {"fields": ("air_temperature",)}])
+def test_a_product_without_the_height_of_500_hpa_has_no_chart(change: dict, store: LocalStore):
+    manifest = publish_all(store, settings=replace(SMALL, **change))
+    assert not [each for each in manifest.objects if each.kind == "chart"]
+
+
+def test_verification_finds_what_is_missing_truncated_or_flipped(store: LocalStore):
+    manifest = publish_all(store)
+    missing, short, flipped = (store.path(each.key) for each in manifest.objects[:3])
+    missing.unlink()
+    short.write_bytes(short.read_bytes()[:-1])
+    content = bytearray(flipped.read_bytes())
+    content[100] ^= 1
+    flipped.write_bytes(content)
+    problems = verify(store, manifest)
+    assert [problem.partition(": ")[0] for problem in problems] == [each.key for each in manifest.objects[:3]]
+    assert "missing" in problems[0]
+    assert "bytes, expected" in problems[1]
+    assert "SHA-256" in problems[2]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"schema": "sigmacast-manifest/1"}'])
+def test_what_is_no_manifest_is_not_read_as_one(content: bytes):
+    with pytest.raises(ManifestError):
+        Manifest.from_json(content)
+
+
+def test_the_manifest_describes_objects_with_plain_json(store: LocalStore):
+    manifest = publish_all(store)
+    described = json.loads(store.get(MANIFEST))["objects"][0]
+    assert described == {**asdict(manifest.objects[0]), "members": list(manifest.objects[0].members)}
