@@ -36,7 +36,7 @@ def save_model(directory: Path, name: str = "tiny") -> native.Checkpoint:
 
 
 def settings(directory: Path, **options: object) -> Settings:
-    """A two-day forecast by three members on two levels, everything kept under one directory."""
+    """A two-day forecast by three members, the geopotential at 500 hPa published; all kept under one directory."""
     small = {
         "database.url": f"sqlite:///{directory}/history.db",
         "store.url": str(directory / "products"),
@@ -46,9 +46,10 @@ def settings(directory: Path, **options: object) -> Settings:
         "forecast.members": 3,
         "forecast.days": 2.0,
         "forecast.interval_hours": 12,
-        "products.levels": LEVELS,
-        "products.fields": ("geopotential", "air_temperature"),
-        "products.chart_lead_hours": (24, 48),
+        "products.levels": (500,),
+        "products.fields": ("geopotential",),
+        "products.formats": ("netcdf",),
+        "products.chart_lead_hours": (24,),
     }
     return load(options=small | {name.replace("__", "."): value for name, value in options.items()})
 
