@@ -1,11 +1,16 @@
 """What every store promises: the local directory and a real S3 server pass the same suite."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from publish.layout import LATEST
+from publish.manifest import Manifest, verify
+from publish.product import ProductSettings
+from publish.publisher import Publisher
 from publish.stores import (
     InvalidKey,
     LocalStore,
@@ -20,6 +25,7 @@ from publish.stores import (
 )
 from publish.stores import s3 as s3_module
 from publish.stores.base import sha256_of
+from tests.publish.frames import make_frame, make_run
 from tests.servers import S3Server
 
 OpenStore = Callable[[], Store]
@@ -276,3 +282,16 @@ def test_s3_a_server_that_does_not_answer_is_a_matter_of_time(
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with pytest.raises(StoreUnavailable, match="could not be reached"):
         store.put("key", b"content")
+
+
+def test_a_whole_run_is_published_and_verifies_on_every_store(reopen: OpenStore):
+    settings = ProductSettings(levels=(500,), fields=("geopotential",))
+    run = make_run(lead_hours=(0, 6))
+    Publisher(reopen(), run, settings).publish(make_frame(0))
+    resumed = Publisher(reopen(), run, settings)
+    assert resumed.missing_lead_hours == (6,)
+    resumed.publish(make_frame(6))
+    manifest = resumed.close()
+    latest = json.loads(reopen().get(LATEST))
+    assert Manifest.from_json(reopen().get(latest["manifest"])) == manifest
+    assert verify(reopen(), manifest) == []
