@@ -14,7 +14,8 @@ from forecast.grids import Regridder, RegularGrid
 from ingest import moisture
 from ingest.analysis import Analysis, InputFile, Origin
 from ingest.canonical import RawField, canonical_dataset
-from ingest.checks import check_analysis, check_field, check_hydrostatic, check_levels
+from ingest.checks import check_analysis, check_field, check_levels
+from ingest.consistency import check_hydrostatic, check_winds
 from ingest.errors import Refused
 from ingest.fill import Column, fill_cloud, fill_geopotential, fill_held, fill_temperature
 from ingest.forcing import forcing_fields
@@ -63,9 +64,12 @@ class Assembly:
         self._regridders: dict[bytes, Regridder] = {}
 
     def add(self, raw: RawField) -> None:
-        """Check and keep one field; raises SourceError when it is not sound, or contradicts an earlier one."""
+        """Check and keep one field; one without any value counts as absent.
+
+        Raises SourceError when it is not sound, or contradicts an earlier one.
+        """
         self._require_one_member(raw)
-        if self._is_repeated(raw):
+        if np.isnan(raw.values).all() or self._is_repeated(raw):
             return
         check_field(raw)
         if raw.level is None:
@@ -78,7 +82,7 @@ class Assembly:
         """The analysis; raises Incomplete, Broken or Refused when the fields do not make one."""
         stores = self._derived()
         check_levels({name: set(store.values) for name, store in stores.items()}, self._where)
-        self._check_hydrostatic(stores)
+        self._check_consistency(stores)
         columns = self._filled(stores)
         forcing, provenance = forcing_fields(self._surface, self._needs.grid, self._where)
         arrays = {name: column.values for name, column in columns.items()} | forcing
@@ -146,13 +150,17 @@ class Assembly:
         _complete(stores[_LIQUID], total, method, liquid)
         _complete(stores[_ICE], total, method, frozen)
 
-    def _check_hydrostatic(self, stores: dict[str, LevelStore]) -> None:
-        levels = tuple(sorted(stores["geopotential"].values))
-        humidity = fill_held(stores["specific_humidity"].values, levels, [])
-        height, temperature = (
-            np.stack([stores[name].values[level] for level in levels]) for name in ("geopotential", "air_temperature")
+    def _check_consistency(self, stores: dict[str, LevelStore]) -> None:
+        """Check the levels of the state against each other, before any is filled."""
+        levels, grid = tuple(sorted(stores["geopotential"].values)), self._needs.grid
+        height, temperature, eastward, northward = (
+            np.stack([stores[name].values[level] for level in levels])
+            for name in ("geopotential", "air_temperature", "eastward_wind", "northward_wind")
         )
-        check_hydrostatic(levels, height, temperature, humidity.values, self._needs.grid, self._where)
+        humidity = fill_held(stores["specific_humidity"].values, levels, [])
+        check_hydrostatic(levels, height, temperature, humidity.values, grid, self._where)
+        check_winds("eastward_wind", levels, eastward, grid, self._where)
+        check_winds("northward_wind", levels, northward, grid, self._where)
 
     def _filled(self, stores: dict[str, LevelStore]) -> dict[str, Column]:
         """Every level field on every level of the model."""

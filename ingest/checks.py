@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from forecast.fields import FIELDS, FORCING_FIELDS
 from forecast.grids import Grid
 from ingest.analysis import Analysis
-from ingest.atmosphere import standard_geopotential, standard_temperature, thickness
+from ingest.atmosphere import standard_geopotential, standard_temperature
 from ingest.canonical import RawField
 from ingest.errors import Broken, Incomplete, Refused, WrongTime
-from ingest.moisture import virtual_temperature
 from ingest.source import ModelNeeds
 
 Array = NDArray[Any]
@@ -31,19 +29,15 @@ _SPIKE_LIMITS = {
     "northward_wind": 80.0,
     "geopotential": 3_000.0,
     "geopotential_height": 3_000.0,
+    "mass_fraction_of_cloud_liquid_water_in_air": 5e-3,
+    "mass_fraction_of_cloud_ice_in_air": 5e-3,
+    "cloud_mixing_ratio": 5e-3,
+    "cloud_ice_mixing_ratio": 5e-3,
 }
 """Greatest difference from the mean of the neighbours to the east and west that an analysis can have."""
 
 _TEMPERATURE_MEAN_LIMIT = 25.0
-_THICKNESS_LIMIT, _THICKNESS_LIMIT_ALOFT, _ALOFT = 0.08, 0.05, 500
-"""Greatest misfit of a layer's thickness to its temperature anywhere, as a share, below and above 500 hPa.
-
-Analyses reach 0.05 where they extrapolate below the ground, and 0.03 in the stratosphere.
-"""
-_THICKNESS_FLOOR = 300.0
-"""Misfit [m2 s-2] that packing and extrapolation below the ground can leave in a thin layer."""
-_THICKNESS_LIMIT_MEAN = 0.015
-"""Greatest misfit of the global mean, as a share; analyses stay below 0.006."""
+_CLOUD_MEAN_LIMIT = 3e-4
 
 
 def check_field(field: RawField) -> None:
@@ -53,10 +47,10 @@ def check_field(field: RawField) -> None:
     constant or in other units, and Broken where one stands out from its neighbours as no weather does.
     """
     missing = np.isnan(field.values)
-    if missing.all() or (field.quantity.on_levels and missing.any()):
+    if field.level is not None and missing.any():
         raise Incomplete(
             f"{field.label}: expected a value at every grid point, found {missing.sum()} of {missing.size} missing, "
-            f"the first at {_place(field.grid, missing)}; give a file without gaps"
+            f"the first at {place(field.grid, missing)}; give a file without gaps"
         )
     _check_range(field, missing)
     if field.level is not None:
@@ -72,7 +66,7 @@ def _check_range(field: RawField, missing: Array) -> None:
         found = field.values[outside][0]
         raise Refused(
             f"{field.label}: expected values between {low:g} and {high:g} in SI units, found {found:g} at "
-            f"{_place(field.grid, outside)} and {outside.sum()} points outside in all; check the units of the file"
+            f"{place(field.grid, outside)} and {outside.sum()} points outside in all; check the units of the file"
         )
 
 
@@ -83,13 +77,15 @@ def _check_variation(field: RawField) -> None:
 
 def _check_unit_by_level(field: RawField, level: int) -> None:
     """A level's mean betrays another unit, or another level, where the range does not."""
-    mean, greatest = _area_mean(field.values, field.grid), float(field.values.max())
+    mean, greatest = area_mean(field.values, field.grid), float(field.values.max())
     name = field.quantity.name
     if name == "air_temperature":
         _require_near(field, mean, float(standard_temperature(level)), _TEMPERATURE_MEAN_LIMIT, "K")
     if name in ("geopotential", "geopotential_height"):
         expected = standard_geopotential(level)
         _require_near(field, mean, expected, 5_000.0 + 0.08 * abs(expected), "m2 s-2")
+    if "cloud" in name:
+        _require_near(field, mean, 0.0, _CLOUD_MEAN_LIMIT, "kg kg-1")
     if name == "relative_humidity" and level >= 300 and greatest < 0.3:
         raise Refused(
             f"{field.label}: expected per cent up to about 100, found at most {100 * greatest:g}; "
@@ -116,7 +112,7 @@ def _check_spikes(field: RawField) -> None:
     if spikes.any():
         raise Broken(
             f"{field.label}: expected neighbours within {limit:g}, found {field.values[spikes][0]:g} between values "
-            f"near {neighbours[spikes][0]:g} at {_place(field.grid, spikes)}; it is damaged, fetch the file again"
+            f"near {neighbours[spikes][0]:g} at {place(field.grid, spikes)}; it is damaged, fetch the file again"
         )
 
 
@@ -154,30 +150,6 @@ def check_time(found: Collection[datetime], cycle: datetime, where: str) -> None
         )
 
 
-def check_hydrostatic(
-    levels: tuple[int, ...], geopotential: Array, temperature: Array, humidity: Array, grid: Grid, where: str
-) -> None:
-    """Check that thickness agrees with temperature in every layer and place; levels [hPa] top first.
-
-    Raises Broken: a field is damaged, or belongs to another level or time.
-    """
-    virtual = virtual_temperature(temperature, humidity)
-    for upper, lower in pairwise(range(len(levels))):
-        rise = geopotential[upper] - geopotential[lower]
-        expected = thickness(virtual[lower], virtual[upper], levels[lower], levels[upper])
-        share = _THICKNESS_LIMIT_ALOFT if levels[lower] <= _ALOFT else _THICKNESS_LIMIT
-        wrong = np.abs(rise - expected) > _THICKNESS_FLOOR + share * expected
-        if not wrong.any() and abs(_area_mean(rise / expected, grid) - 1.0) > _THICKNESS_LIMIT_MEAN:
-            wrong = np.ones_like(wrong)
-        if wrong.any():
-            raise Broken(
-                f"{where}: expected {expected[wrong][0]:.6g} m2 s-2 between {levels[lower]} and {levels[upper]} hPa "
-                f"from the temperature at {_place(grid, wrong)}, found {rise[wrong][0]:.6g} and {wrong.sum()} such "
-                "places in all; a field of geopotential or temperature is damaged or belongs to another level or "
-                "time: fetch the file again"
-            )
-
-
 def check_analysis(analysis: Analysis, cycle: datetime, needs: ModelNeeds) -> Analysis:
     """The analysis itself, after the last check that it is what the model needs.
 
@@ -206,18 +178,19 @@ def _check_variable(variable: xr.DataArray, needs: ModelNeeds) -> None:
         at = "" if name in FORCING_FIELDS else f" at {needs.levels[level]} hPa"
         raise Refused(
             f"{name}{at}: expected values between {low:g} and {high:g} {FIELDS[name].units}, found "
-            f"{values[level][wrong[level]][0]:g} at {_place(grid, wrong[level])}"
+            f"{values[level][wrong[level]][0]:g} at {place(grid, wrong[level])}"
         )
 
 
-def _place(grid: Grid, where: Array) -> str:
-    """The first place of a mask [longitude, latitude] in words."""
+def place(grid: Grid, where: Array) -> str:
+    """The first place of a mask [longitude, latitude], in words."""
     column, row = np.argwhere(where)[0]
     latitude, longitude = float(grid.latitudes[row]), float(grid.longitudes[column]) % 360.0
     return f"{abs(latitude):.2f} {'N' if latitude >= 0 else 'S'} {longitude:.2f} E"
 
 
-def _area_mean(values: Array, grid: Grid) -> float:
+def area_mean(values: Array, grid: Grid) -> float:
+    """Mean over the globe of a field [longitude, latitude]."""
     weights = np.cos(np.deg2rad(grid.latitudes)).clip(0.0)
     return float(np.average(values.mean(axis=0, dtype=np.float64), weights=weights))
 

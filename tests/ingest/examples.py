@@ -90,6 +90,17 @@ def example(levels=FILE_LEVELS, longitudes=LONGITUDES, latitudes=LATITUDES, **op
 
 def message(given: Example, short_name: str, level: int, values) -> bytes:
     """One GRIB message; NaN becomes a bitmap."""
+    grid = (given.longitudes.tobytes(), given.latitudes.tobytes())
+    key = (short_name, level, given.valid_time, given.edition, given.member, *grid, np.asarray(values).tobytes())
+    if key not in _ENCODED:
+        _ENCODED[key] = _encoded(given, short_name, level, values)
+    return _ENCODED[key]
+
+
+_ENCODED: dict[tuple, bytes] = {}
+
+
+def _encoded(given: Example, short_name: str, level: int, values) -> bytes:
     kind = "pl" if level else "sfc"
     handle = eccodes.codes_grib_new_from_samples(f"regular_ll_{kind}_grib{given.edition}")
     try:
@@ -142,6 +153,7 @@ def write_grib(given: Example, path: Path) -> Path:
 
 _NETCDF = {
     "z": ("geopotential", "m**2 s**-2"),
+    "gh": ("geopotential_height", "m"),
     "t": ("air_temperature", "K"),
     "u": ("eastward_wind", "m s**-1"),
     "v": ("northward_wind", "m s**-1"),
