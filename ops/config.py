@@ -262,7 +262,7 @@ def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
     origin = next((where for where in list(layers)[::-1] if _holds(layers[where], detail["loc"])), "")
     if detail["type"] == "extra_forbidden":
         known = list(known_keys()) if "." in key else list(Settings.model_fields)
-        return f"unknown configuration key {key} {origin}{_suggestion(key, known)}"
+        return f"unknown key {key} {origin}{_suggestion(key, known)}"
     shown = "" if "url" in key else f", got {detail['input']!r}"
     return f"the setting {key} {origin} is wrong: {detail['msg'].removeprefix('Value error, ')}{shown}"
 
