@@ -1,6 +1,7 @@
 """NetCDF files with CF names, or those of the Climate Data Store, through xarray."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,48 +52,66 @@ def _opened(path: Path) -> xr.Dataset:
         raise Broken(f"{path.name}: cannot be opened as NetCDF: {error}; fetch the file again") from error
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """Coordinate values along a dimension, or the one value of a variable that has no such dimension."""
+
+    dim: Hashable | None
+    values: list[Any]
+
+    def at(self, selection: Mapping[Hashable, int]) -> Any:
+        """The value that belongs to an index of each dimension."""
+        return self.values[0 if self.dim is None else selection[self.dim]]
+
+
 def _headers(dataset: xr.Dataset, name: str) -> Iterator[tuple[xr.DataArray, Header, dict[Hashable, int]]]:
     """Each field of each variable of ours, with the indices that select it."""
     for variable in dataset.data_vars.values():
-        level_dim = _dimension(variable, _LEVELS)
-        quantity = netcdf_quantity(str(variable.name), variable.attrs.get("standard_name"), level_dim is not None)
+        levels = _dimension(variable, _LEVELS)
+        quantity = netcdf_quantity(str(variable.name), variable.attrs.get("standard_name"), levels is not None)
         if quantity is None or _dimension(variable, _LONGITUDES) is None:
             continue
         label = f"{name}, variable {variable.name}"
-        axes = _axes(variable, level_dim, label)
-        for selection in _selections(variable, axes, label):
-            index = [selection.get(dim) for dim in axes]
-            level, moment, member = (
-                values[0 if i is None else i] for (values, i) in zip(axes.values(), index, strict=True)
-            )
-            if level is None or level == round(level):
-                yield variable, Header(quantity, None if level is None else round(level), moment, member), selection
+        level_axis, time_axis = _levels(variable, levels, label), _times(variable, dataset, label)
+        member_axis = _members(variable)
+        for selection in _selections(variable, (level_axis, time_axis, member_axis), label):
+            pressure = level_axis.at(selection)
+            if pressure is None or pressure == round(pressure):
+                level = None if pressure is None else round(pressure)
+                header = Header(quantity, level, time_axis.at(selection), member_axis.at(selection))
+                yield variable, header, selection
 
 
-def _axes(variable: xr.DataArray, level_dim: str | None, label: str) -> dict[Hashable, list[Any]]:
-    """Levels [hPa], times and members of a variable, by dimension (or by name when it has no such dimension)."""
-    levels: list[float | None] = [None]
-    if level_dim is not None:
-        levels = list(_pressures(variable[level_dim], label))
-    time_name = next((name for name in _TIMES if name in variable.coords), None)
-    if time_name is None:
-        raise Refused(f"{label}: expected a coordinate time or valid_time, found {sorted(map(str, variable.coords))}")
-    times = variable.coords[time_name]
-    member_dim = _dimension(variable, _MEMBERS)
-    members = [0] if member_dim is None else [int(value) for value in np.atleast_1d(variable[member_dim].values)]
-    return {
-        level_dim or "no level": levels,
-        times.dims[0] if times.dims else "no time": [_moment(value, label) for value in np.atleast_1d(times.values)],
-        member_dim or "no member": members,
-    }
+def _levels(variable: xr.DataArray, name: str | None, label: str) -> _Axis:
+    """Pressures [hPa]; None at the surface."""
+    if name is None:
+        return _Axis(None, [None])
+    return _Axis(name if name in variable.dims else None, list(_pressures(variable[name], label)))
 
 
-def _selections(variable: xr.DataArray, axes: dict[Hashable, list[Any]], label: str) -> Iterator[dict[Hashable, int]]:
+def _times(variable: xr.DataArray, dataset: xr.Dataset, label: str) -> _Axis:
+    """Valid times; a variable without any takes the only one of the file."""
+    for holder in (variable, dataset):
+        name = next((name for name in _TIMES if name in holder.coords), None)
+        if name is not None and (holder is variable or holder[name].size == 1):
+            times = holder.coords[name]
+            dim = times.dims[0] if times.dims and holder is variable else None
+            return _Axis(dim, [_moment(value, label) for value in np.atleast_1d(times.values)])
+    raise Refused(f"{label}: expected a coordinate time or valid_time, found {sorted(map(str, variable.coords))}")
+
+
+def _members(variable: xr.DataArray) -> _Axis:
+    """Member numbers; 0 where there is but one analysis."""
+    dim = _dimension(variable, _MEMBERS)
+    return _Axis(dim, [0] if dim is None else [int(value) for value in variable[dim].values])
+
+
+def _selections(variable: xr.DataArray, axes: tuple[_Axis, ...], label: str) -> Iterator[dict[Hashable, int]]:
     """Indices over all dimensions but the horizontal ones; others must have length one."""
     horizontal = {_dimension(variable, _LONGITUDES), _dimension(variable, _LATITUDES)}
     outer = [dim for dim in variable.dims if dim not in horizontal]
     for dim in outer:
-        if dim not in axes and variable.sizes[dim] > 1:
+        if dim not in {axis.dim for axis in axes} and variable.sizes[dim] > 1:
             raise Refused(
                 f"{label}: expected dimensions time, level, latitude and longitude, found also "
                 f"{dim} with {variable.sizes[dim]} entries; select one"

@@ -107,6 +107,46 @@ def test_the_order_of_messages_does_not_matter(tmp_path, reference):
     assert_same(fetch(path), reference, rtol=0)
 
 
+def test_a_netcdf_mask_without_time_belongs_to_the_files_only_time(tmp_path, reference):
+    data = dataset(example())
+    data["lsm"] = data["lsm"].isel(valid_time=0, drop=True)
+    data = data.assign_coords(number=0, expver="0001")
+    data.to_netcdf(tmp_path / "a.nc")
+    assert_same(fetch(tmp_path / "a.nc"), reference)
+
+
+@pytest.mark.parametrize("kind", ["scalar time", "pascal", "packed"])
+def test_other_layouts_of_netcdf_are_read(tmp_path, reference, kind):
+    data = dataset(example())
+    encoding = {}
+    if kind == "scalar time":
+        data = data.isel(valid_time=0).rename(pressure_level="level", latitude="lat", longitude="lon")
+    elif kind == "pascal":
+        data = data.assign_coords(pressure_level=("pressure_level", data.pressure_level.values * 100, {"units": "Pa"}))
+    else:
+        low, high = float(data["t"].min()), float(data["t"].max())
+        encoding["t"] = {
+            "dtype": "int32", "scale_factor": (high - low) / 2e9, "add_offset": (high + low) / 2, "_FillValue": -(2**31)
+        }  # fmt: skip
+    data.to_netcdf(tmp_path / "a.nc", encoding=encoding)
+    assert_same(fetch(tmp_path / "a.nc"), reference)
+
+
+def test_an_unknown_dimension_is_refused(tmp_path):
+    data = xr.concat([dataset(example())] * 2, dim=xr.Variable("expver", ["0001", "0005"]))
+    data.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(Refused, match="expver with 2"):
+        fetch(tmp_path / "a.nc")
+
+
+def test_model_levels_are_refused(tmp_path):
+    data = dataset(example())
+    data["pressure_level"].attrs["units"] = "1"
+    data.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(Refused, match="levels in hPa or Pa"):
+        fetch(tmp_path / "a.nc")
+
+
 def test_a_directory_of_files_is_one_analysis(tmp_path, reference):
     write_grib(example().without("t", "sst"), tmp_path / "part1.grib2")
     rest = example()
