@@ -29,18 +29,24 @@ app.command("doctor")(doctor)
 DEBUG = "--debug"
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")] = False,
-) -> None:
-    """A hybrid weather forecast that runs itself: global analysis in, ensemble out, every run on record."""
-    del debug
-    if version:
-        from importlib.metadata import version as installed
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
 
-        typer.echo(f"sigmacast {installed('sigmacast')}")
+        typer.echo(f"sigmacast {version('sigmacast')}")
         raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+Debug = Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error; may stand anywhere.")]
+
+
+@app.callback()
+def options(version: Version = False, debug: Debug = False) -> None:
+    """A hybrid weather forecast that runs itself: global analysis in, ensemble out, every run on record."""
+    del version, debug
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

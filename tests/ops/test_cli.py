@@ -188,7 +188,7 @@ def test_the_demo_ends_with_three_commands_that_work(shell, monkeypatch):
         (["models", "show", "nothing"], ExitCode.NOT_FOUND, "no model named 'nothing'"),
         (["run", "--cycle", "yesterday"], ExitCode.USAGE, "--cycle: expected a cycle such as"),
         (["run", "--members", "0"], ExitCode.USAGE, "forecast.members"),
-        (["run", "--days", "0.3"], ExitCode.USAGE, "multiples of the interval"),
+        (["run", "--days", "0.8"], ExitCode.USAGE, "multiples of the interval"),
         (["run", "--source", "moon"], ExitCode.USAGE, "demo, files"),
         (["run", "--source", "files"], ExitCode.USAGE, "needs a path"),
         (["run", "--path", "nowhere.grib2"], ExitCode.INPUT_REFUSED, "nowhere.grib2"),
