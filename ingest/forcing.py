@@ -25,7 +25,7 @@ _LAND = 0.5
 _OPEN_WATER = 0.15
 """Ice fraction below which the surface temperature is that of the water."""
 _LEAST_SEA = 0.4
-"""Share of the globe that must have a sea surface temperature."""
+"""Share of the globe that must have a sea surface temperature, and an ice fraction even where it is zero."""
 
 
 def forcing_fields(
@@ -42,6 +42,7 @@ def forcing_fields(
     ice = fields["sea_ice_area_fraction"]
     temperature, source, how = _sea_surface_temperature(fields, where)
     sea_ice = np.clip(_masked(ice, fields.get("land_area_fraction")), 0.0, 1.0)
+    _require_sea(sea_ice, ice)
     arrays = {
         "sea_surface_temperature": _prepared(temperature, source.grid, target),
         "sea_ice_area_fraction": np.clip(_prepared(sea_ice, ice.grid, target), 0.0, 1.0),

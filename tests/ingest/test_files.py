@@ -296,6 +296,11 @@ REFUSED = {
     "no humidity": (example().without("q"), Incomplete, "specific_humidity at all levels"),
     "no sea surface temperature": (example().without("sst"), Incomplete, "sea surface temperature"),
     "no ice": (example().without("ci"), Incomplete, "sea ice"),
+    "ice without open water": (
+        example().with_field("ci", 0, np.where(example().fields["ci", 0] > 0, 0.9, np.nan)),
+        Incomplete,
+        "sea_ice_area_fraction.*over the sea",
+    ),
     "ice in per cent": (example().with_field("ci", 0, 100 * example().fields["ci", 0]), Refused, "sea_ice_area"),
     "other time": (example(valid_time=CYCLE + timedelta(hours=6)), WrongTime, "cycle 2020-03-01 06.*2020-03-01 12"),
     "regional": (
