@@ -102,7 +102,9 @@ class Site:
 
     def _checked(self, parameter: str, value: Any) -> Reference:
         if not isinstance(value, Reference):
-            raise UnsupportedConfiguration(f"{self.kind}.{parameter}: expected a component such as @name, got {value!r}")
+            raise UnsupportedConfiguration(
+                f"{self.kind}.{parameter}: expected a component such as @name, got {value!r}"
+            )
         return value
 
     def within(self, reference: Reference, path: str = "") -> Site:

@@ -204,7 +204,7 @@ class FloatDataFeatures(_Gathered):
             nodal_by_operator = StackTransform(harmonics, Stacks.of(requests, dict.fromkeys(names, 1)))(fields)
             metrics = [metric(request, harmonics.grid.cos_lat, wind_is_derived=False) for request in requests]
             derivatives = np.concatenate([nodal_by_operator[operator] for operator in GRADIENTS], axis=1)
-            blocks.append(derivatives * np.float32(metrics))
+            blocks.append(derivatives * np.asarray(metrics, np.float32))
             layout += [(request.name, 1) for request in requests]
         self.key = f"static/{'+'.join(name for name, _ in layout)}"
         self.layout: Layout = tuple(layout)

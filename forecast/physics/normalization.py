@@ -6,6 +6,7 @@ the last axis.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -143,11 +144,11 @@ class _Plan:
         self.clip = (float(site.get("max_value")), float(site.get("hinge_softness", 1.0)))
 
 
-def _flat(values: Mapping[str, object]) -> dict[str, float]:
+def _flat(values: Mapping[str, Any]) -> dict[str, float]:
     """Leaves of nested dictionaries by their own name."""
     flat: dict[str, float] = {}
     for name, value in values.items():
-        flat.update(_flat(value) if isinstance(value, Mapping) else {name: value})  # type: ignore[dict-item]
+        flat |= _flat(value) if isinstance(value, Mapping) else {name: float(value)}
     return flat
 
 

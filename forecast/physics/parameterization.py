@@ -67,7 +67,7 @@ class Parameterization(nnx.Module):
         return self._to_state(state, self._map_columns(gathered))
 
     def _map_columns(self, gathered: Gathered) -> jax.Array:
-        """Tendencies [longitude, channel, latitude], a block of longitudes after another so that each fits the cache."""
+        """Tendencies [longitude, channel, latitude], block by block of longitudes so that each fits the cache."""
         if self.blocks == 1:
             return self._columns(gathered)
         split = {key: x.reshape(self.blocks, -1, *x.shape[1:]) for key, x in gathered.items()}

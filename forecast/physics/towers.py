@@ -1,6 +1,7 @@
 """Neural networks that act on each column of the atmosphere by itself (Kochkov et al. 2024, appendix C.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -177,7 +178,7 @@ class VerticalConvTower(nnx.Module):
         self.activate_final: bool = site.get("activate_final", False)
         with_bias = site.get("with_bias", True)
         kernels, biases = [], []
-        for index, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for index, (before, after) in enumerate(pairwise(sizes)):
             module = f"{site.path}/~/conv_level" + (f"_{index}" if index else "")
             take = site.context.parameters.take
             kernels.append(nnx.Param(jnp.asarray(take(module, "w", (width, before, after)))))
@@ -189,9 +190,7 @@ class VerticalConvTower(nnx.Module):
         """[column, level, inputs] to [column, level, outputs]."""
         last = len(self.kernels) - 1
         for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            x = jax.lax.conv_general_dilated(
-                x, kernel[...], (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC")
-            )
+            x = jax.lax.conv_general_dilated(x, kernel[...], (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
             x = x if bias is None else x + bias[...][:, 0]
             if index < last or self.activate_final:
                 x = self.activation(x)

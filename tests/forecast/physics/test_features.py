@@ -88,7 +88,11 @@ def test_vertical_convolution_sees_only_its_neighbours_and_zero_beyond_the_ends(
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("EpdTower", "epd_tower"), ("NodalLandSeaIceEmbedding", "nodal_land_sea_ice_embedding"), ("ABCTower", "abc_tower")],
+    [
+        ("EpdTower", "epd_tower"),
+        ("NodalLandSeaIceEmbedding", "nodal_land_sea_ice_embedding"),
+        ("ABCTower", "abc_tower"),
+    ],
 )
 def test_default_names_are_snake_case(name: str, expected: str) -> None:
     assert snake_case(name) == expected

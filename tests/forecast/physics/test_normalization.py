@@ -86,7 +86,9 @@ def composed_clip(x: np.ndarray, bound: float, hinge: float) -> np.ndarray:
 def test_soft_clip_equals_the_published_composition(bound: float, hinge: float) -> None:
     x = np.linspace(-4 * bound, 4 * bound, 20_001)
     tolerance = 2e-6 if bound == 16 else 3e-3 if bound / hinge == 8 else 1e-6
-    np.testing.assert_allclose(soft_clip(jnp.asarray(x, jnp.float32), bound, hinge), composed_clip(x, bound, hinge), atol=tolerance)
+    np.testing.assert_allclose(
+        soft_clip(jnp.asarray(x, jnp.float32), bound, hinge), composed_clip(x, bound, hinge), atol=tolerance
+    )
 
 
 def test_soft_clip_is_smooth_at_zero_and_passes_nan() -> None:

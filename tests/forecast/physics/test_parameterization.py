@@ -112,10 +112,15 @@ def test_missing_sea_surface_temperature_spreads_over_its_column(
 ) -> None:
     """As in the published models, also over land: the analysis has to fill it."""
     sea = surroundings.forcing["sea_surface_temperature"].at[3, 4].set(jnp.nan)
-    holed = Surroundings(surroundings.phases, surroundings.forcing | {"sea_surface_temperature": sea}, surroundings.randomness)
-    embedding = list(parameterization.features.combined.features)[0]
+    holed = Surroundings(
+        surroundings.phases, surroundings.forcing | {"sea_surface_temperature": sea}, surroundings.randomness
+    )
+    embedding = next(iter(parameterization.features.combined.features))
     gathered = parameterization.features.gather(
-        {name: getattr(state, name) for name in ("vorticity", "divergence", "temperature_variation", "log_surface_pressure")}
+        {
+            name: getattr(state, name)
+            for name in ("vorticity", "divergence", "temperature_variation", "log_surface_pressure")
+        }
         | state.tracers,
         holed,
     )

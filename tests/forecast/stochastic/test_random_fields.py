@@ -1,6 +1,7 @@
 """Laws of the random fields: their spectrum, variance, memory and independence, with fixed seeds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,8 @@ def fields(harmonics: SphericalHarmonics) -> RandomFields:
     return make(harmonics)
 
 
-def make(harmonics: SphericalHarmonics, **changes: object) -> RandomFields:
-    arguments = {
+def make(harmonics: SphericalHarmonics, **changes: Any) -> RandomFields:
+    arguments: dict[str, Any] = {
         "lengths": LENGTHS,
         "times": TIMES,
         "variances": VARIANCES,
@@ -37,7 +38,7 @@ def make(harmonics: SphericalHarmonics, **changes: object) -> RandomFields:
         "clip": 6.0,
         "layout": (("randomness", 2),),
     }
-    return RandomFields(harmonics, **(arguments | changes))  # type: ignore[arg-type]
+    return RandomFields(harmonics, **(arguments | changes))
 
 
 def draws(function: Callable[[RandomFields, jax.Array], jax.Array], fields: RandomFields, seed: int) -> np.ndarray:
