@@ -129,9 +129,9 @@ def baroclinic_wave(
 
 
 def steady_zonal_flow(harmonics: SphericalHarmonics, scales: Scales) -> tuple[ShallowWaterEquations, ShallowWaterState]:
-    """Solid-body rotation in geostrophic balance, an exact steady state (W92, case 2 with alpha = 0).
+    """Solid-body rotation in geostrophic balance, an exact steady state (W92, section 3, case 2 with alpha = 0).
 
-    u = u0 cos(lat), u0 = 2 pi a / (12 days); g h = g h0 - (a Omega u0 + u0^2 / 2) sin^2(lat) (eqs. 90 to 95).
+    u = u0 cos(lat), u0 = 2 pi a / (12 days); g h = g h0 - (a Omega u0 + u0^2 / 2) sin^2(lat).
     """
     speed = 2 * np.pi / scales.quantity("12 days")
     mean_potential = scales.nondimensionalize(2.94e4, "m2 s-2")
@@ -144,10 +144,10 @@ def steady_zonal_flow(harmonics: SphericalHarmonics, scales: Scales) -> tuple[Sh
 def rossby_haurwitz_wave(
     harmonics: SphericalHarmonics, scales: Scales, mean_height: float = 8000.0
 ) -> tuple[ShallowWaterEquations, ShallowWaterState]:
-    """The wave of zonal wavenumber R = 4 over a fluid of `mean_height` [m] (W92, case 6, eqs. 141 to 149).
+    """The wave of zonal wavenumber R = 4 over a fluid of `mean_height` [m] (W92, section 3, case 6).
 
     The deeper the fluid, the closer its eastward angular speed to that of non-divergent flow,
-    (R (3 + R) w - 2 Omega) / ((1 + R) (2 + R)) with w = 7.848e-6 s-1 (eq. 142).
+    (R (3 + R) w - 2 Omega) / ((1 + R) (2 + R)) with w = 7.848e-6 s-1.
     """
     grid, wavenumber = harmonics.grid, 4
     w = scales.nondimensionalize(7.848e-6, "s-1")
@@ -161,7 +161,7 @@ def rossby_haurwitz_wave(
 
 
 def _rossby_haurwitz_heights(w: float, rotation: float, cos_lat: np.ndarray, wavenumber: int) -> tuple[np.ndarray, ...]:
-    """A, B and C of W92, eqs. 147 to 149, with K = w [latitude]."""
+    """A, B and C of the height of W92, case 6, with K = w [latitude]."""
     r, cos2 = wavenumber, cos_lat**2
     zonal = w / 2 * (2 * rotation + w) * cos2 + w**2 / 4 * cos2 ** (r - 1) * (
         (r + 1) * cos2**2 + (2 * r**2 - r - 2) * cos2 - 2 * r**2

@@ -7,7 +7,7 @@
 Phi is the thickness of a layer times gravity, r_ij = min(rho_j / rho_i, 1) the weight of layer j in the
 pressure of layer i, Phi_s the geopotential of the ground. The linear terms about layers at rest, the gravity
 waves of all vertical modes, are stepped implicitly. Sources: Williamson et al. 1992, J. Comput. Phys. 102,
-eqs. 1 to 11; Hack and Jakob 1992, NCAR/TN-343+STR, section 2; layers as in Vallis 2017, section 3.3.
+section 2; Hack and Jakob 1992, NCAR/TN-343+STR, section 2; layers as in Vallis 2017, section 3.3.
 """
 
 import dataclasses

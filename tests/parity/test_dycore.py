@@ -47,6 +47,7 @@ LAYERS = SigmaLayers.equidistant(8)
 SCALES = Scales()
 REFERENCE_TEMPERATURE = 288.0 * np.maximum(LAYERS.centers, 0.2) ** 0.19
 OROGRAPHY = smooth(SPECTRAL_GRID, 1, np.random.default_rng(9), 1e-4)
+HILLS = OROGRAPHY * (SPECTRAL_GRID.l < 8)
 
 GRID = spherical_harmonic.Grid(
     22, 23, 64, 32, radius=1.0, spherical_harmonics_impl=spherical_harmonic.RealSphericalHarmonicsWithZeroImag
@@ -133,7 +134,7 @@ def test_nodes_and_weights():
 def test_explicit_terms(case):
     ours, theirs, state = case
     expected = from_reference(jax.jit(theirs.explicit_terms)(to_reference(state)))
-    assert_close(compiled(ours, lambda e, x: e.explicit(x))(state), expected, 2e-5)
+    assert_close(compiled(ours, lambda e, x: e.explicit(x))(state), expected, 5e-6)
 
 
 def test_implicit_terms(case):
@@ -149,7 +150,7 @@ def test_implicit_terms(case):
 def test_implicit_solve(case, step):
     ours, theirs, state = case
     expected = from_reference(theirs.implicit_inverse(to_reference(state), step))
-    assert_close(ours.solve(state, step), expected, 1e-5)
+    assert_close(ours.solve(state, step), expected, 1e-6)
 
 
 def test_increment_of_a_step(case):
@@ -159,7 +160,7 @@ def test_increment_of_a_step(case):
     expected = from_reference(step(to_reference(state)))
     actual = compiled(ours, lambda e, x: imex_step(e, time_step)(x))(state)
     assert_close(actual, expected, 1e-6)
-    assert_close(actual, expected, 2e-4, start=state)
+    assert_close(actual, expected, 1e-5, start=state)
 
 
 def test_forcing_of_held_and_suarez():
@@ -198,9 +199,9 @@ def shallow_water_case(potential, densities):
     The reference drops the highest total wavenumber of the velocity, which is zero here.
     """
     count = len(potential)
-    ours = ShallowWaterEquations(HARMONICS, potential, jnp.asarray(OROGRAPHY), SCALES, densities)
+    ours = ShallowWaterEquations(HARMONICS, potential, jnp.asarray(HILLS), SCALES, densities)
     coordinates = coordinate_systems.CoordinateSystem(GRID, sigma_coordinates.SigmaCoordinates.equidistant(count))
-    ground = SCALES.gravity * OROGRAPHY[:, 0]
+    ground = SCALES.gravity * HILLS[:, 0]
     theirs = shallow_water.ShallowWaterEquations(coordinates, UNITS, ground, potential, densities)
     rng = np.random.default_rng(0)
     fields = [HARMONICS.clip(smooth(SPECTRAL_GRID, count, rng, rms), 2) for rms in (0.1, 0.02, 0.005)]
@@ -234,7 +235,7 @@ def test_increment_of_a_shallow_water_step():
     state, other = (jax.tree.map(lambda x: x * (SPECTRAL_GRID.l < 8), tree) for tree in (state, other))
     time_step = SCALES.quantity(TIME_STEP)
     after = from_shallow_water(jax.jit(reference_integration.imex_rk_sil3(theirs, time_step))(other))
-    assert_close(compiled(ours, lambda e, x: imex_step(e, time_step)(x))(state), after, 1e-4, start=state)
+    assert_close(compiled(ours, lambda e, x: imex_step(e, time_step)(x))(state), after, 1e-5, start=state)
 
 
 @pytest.mark.parametrize("attenuation, order, cutoff", [(16.0, 18, 0.0), (1.5, 6, 0.0), (4.0, 1, 0.4)])
