@@ -11,7 +11,7 @@ STANDARD_LAPSE_RATE = 6.5e-3
 
 _WARM_LIMIT = 290.5
 _COLD_LIMIT = 255.0
-_NO_OROGRAPHY = 1e-3
+_AT_SEA_LEVEL = 1e-3
 
 
 def geopotential_height(geopotential: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -30,44 +30,39 @@ def virtual_temperature(temperature: NDArray, specific_humidity: NDArray) -> NDA
 def mean_sea_level_pressure(data: xr.Dataset) -> NDArray[np.float32]:
     """Mean sea level pressure [Pa] of a frame's data, shape [member, longitude, latitude].
 
-    The surface pressure is reduced hydrostatically to geopotential zero through a column that begins
-    at the surface with virtual temperature T*. T* is that of the lowest pressure level above the
-    ground, taken down to the surface with the standard lapse rate; levels under the ground are not
-    used. Method of ECMWF: Trenberth, Berry and Buja 1993, NCAR/TN-396+STR, section 3.1.b, equations
-    11 to 15; there T* comes from the lowest model layer and is not virtual.
+    The pressure of the lowest level above the ground is reduced hydrostatically to geopotential zero
+    through a column that begins with the virtual temperature there. Method of ECMWF: Trenberth, Berry
+    and Buja 1993, NCAR/TN-396+STR, section 3.1.b, equations 11 to 15, which begin at the surface. Here
+    the surface pressure only says which levels are above the ground: it belongs to the orography that
+    the model has at its truncation, which a surface geopotential on the grid matches to some hundred
+    metres only, whereas pressure, geopotential and temperature of a level belong together.
     """
-    order = ("member", "longitude", "latitude")
-    surface_pressure = data["surface_air_pressure"].transpose(*order).values.astype(np.float64)
-    surface_geopotential = data["surface_geopotential"].transpose("longitude", "latitude").values.astype(np.float64)
-    surface_temperature = _surface_virtual_temperature(data, surface_pressure)
-    return reduce_to_sea_level(surface_pressure, surface_geopotential, surface_temperature).astype(np.float32)
+    pressure, geopotential, temperature = _lowest_above_ground(data)
+    return reduce_to_sea_level(pressure, geopotential, temperature).astype(np.float32)
 
 
 def reduce_to_sea_level(
-    surface_pressure: NDArray[np.float64],
-    surface_geopotential: NDArray[np.float64],
-    surface_temperature: NDArray[np.float64],
+    pressure: NDArray[np.float64], geopotential: NDArray[np.float64], temperature: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Pressure [Pa] at geopotential zero, by equations 13 to 15 of Trenberth et al. 1993; shapes broadcast.
+    """Pressure [Pa] at geopotential zero below (or above) a point with these values; any common shape.
 
-    The column below the ground warms downward at the standard lapse rate, except that it never
-    exceeds 290.5 K at sea level, and that cold surfaces (below 255 K) are warmed half-way to 255 K.
+    Equations 13 to 15 of Trenberth et al. 1993. The column warms downward at the standard lapse rate,
+    except that it never exceeds 290.5 K at sea level, and that cold columns (below 255 K) are warmed
+    half-way to 255 K.
     """
-    geopotential = np.broadcast_to(surface_geopotential, surface_pressure.shape)
-    temperature, lapse = _column_below_ground(geopotential, surface_temperature)
+    temperature, lapse = _column_below(geopotential, temperature)
     scaled = geopotential / (DRY_AIR_GAS_CONSTANT * temperature)
     bend = lapse * geopotential / (STANDARD_GRAVITY * temperature)
-    reduced = surface_pressure * np.exp(scaled * (1.0 - bend / 2.0 + bend**2 / 3.0))
-    return np.where(np.abs(geopotential) < _NO_OROGRAPHY, surface_pressure, reduced)
+    return pressure * np.exp(scaled * (1.0 - bend / 2.0 + bend**2 / 3.0))
 
 
-def _column_below_ground(
+def _column_below(
     geopotential: NDArray[np.float64], temperature: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Temperature at the surface [K] and lapse rate below it [K m-1] (Trenberth et al. 1993, equation 14)."""
+    """Temperature where the column begins [K] and lapse rate below [K m-1] (Trenberth et al. 1993, equation 14)."""
     lapse = np.full(temperature.shape, STANDARD_LAPSE_RATE)
     at_sea_level = temperature + STANDARD_LAPSE_RATE * geopotential / STANDARD_GRAVITY
-    height = np.where(np.abs(geopotential) < _NO_OROGRAPHY, 1.0, geopotential) / STANDARD_GRAVITY
+    height = np.where(np.abs(geopotential) < _AT_SEA_LEVEL, _AT_SEA_LEVEL, geopotential) / STANDARD_GRAVITY
     too_warm_below = (at_sea_level > _WARM_LIMIT) & (temperature <= _WARM_LIMIT)
     lapse = np.where(too_warm_below, (_WARM_LIMIT - temperature) / height, lapse)
     hot = (at_sea_level > _WARM_LIMIT) & (temperature > _WARM_LIMIT)
@@ -76,21 +71,19 @@ def _column_below_ground(
     return np.where(temperature < _COLD_LIMIT, 0.5 * (_COLD_LIMIT + temperature), adjusted), lapse
 
 
-def _surface_virtual_temperature(data: xr.Dataset, surface_pressure: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Virtual temperature [K] at the surface, shape [member, longitude, latitude]."""
-    pressures = data["level"].values.astype(np.float64) * 100.0
-    lowest = np.full(surface_pressure.shape, np.nan)
-    temperature = np.full(surface_pressure.shape, np.nan)
-    for pressure in np.sort(pressures):
-        layer = data.isel(level=int(np.flatnonzero(pressures == pressure)[0]))
-        above_ground = pressure <= surface_pressure
-        lowest = np.where(above_ground, pressure, lowest)
-        temperature = np.where(above_ground, _layer_virtual_temperature(layer), temperature)
-    exponent = DRY_AIR_GAS_CONSTANT * STANDARD_LAPSE_RATE / STANDARD_GRAVITY
-    return temperature * (surface_pressure / lowest) ** exponent
+def _lowest_above_ground(data: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Pressure [Pa], geopotential [m2 s-2] and virtual temperature [K], each [member, longitude, latitude]."""
+    surface_pressure = _values(data, "surface_air_pressure")
+    pressure, geopotential, temperature = (np.full(surface_pressure.shape, np.nan) for _ in range(3))
+    for level in np.sort(data["level"].values):
+        layer = data.sel(level=level)
+        above = float(level) * 100.0 <= surface_pressure
+        pressure[above] = float(level) * 100.0
+        geopotential[above] = _values(layer, "geopotential")[above]
+        moist = virtual_temperature(_values(layer, "air_temperature"), _values(layer, "specific_humidity"))
+        temperature[above] = moist[above]
+    return pressure, geopotential, temperature
 
 
-def _layer_virtual_temperature(layer: xr.Dataset) -> NDArray[np.float64]:
-    order = ("member", "longitude", "latitude")
-    temperature = layer["air_temperature"].transpose(*order).values.astype(np.float64)
-    return virtual_temperature(temperature, layer["specific_humidity"].transpose(*order).values)
+def _values(data: xr.Dataset, name: str) -> NDArray[np.float64]:
+    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float64)

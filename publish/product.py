@@ -5,7 +5,7 @@ slab by slab, so that working memory does not grow with the number of fields, le
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -179,8 +179,3 @@ def _checked(slab: Slab) -> Slab:
 def describe(slab: Slab) -> str:
     """Short text for messages: t at 500 hPa."""
     return slab.field.short_name + (f" at {slab.level} hPa" if slab.level is not None else "")
-
-
-def with_values(slab: Slab, members: tuple[int, ...], values: NDArray[np.float32]) -> Slab:
-    """The same field and level with other members and values."""
-    return replace(slab, members=members, values=values)

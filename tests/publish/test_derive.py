@@ -28,40 +28,43 @@ def test_the_standard_atmosphere_reduces_to_1013_hpa_from_any_height():
     np.testing.assert_allclose(reduced, 101_325.0, rtol=2e-4)
 
 
-def test_pressure_on_the_sea_is_sea_level_pressure():
-    frame = make_frame()
-    sea = frame.data["surface_geopotential"].values == 0
-    pressure = frame.data["surface_air_pressure"].values
-    np.testing.assert_array_equal(derive.mean_sea_level_pressure(frame.data)[:, sea], pressure[:, sea])
-
-
-def test_sea_level_pressure_exceeds_surface_pressure_on_mountains_only():
-    frame = make_frame()
-    reduced = derive.mean_sea_level_pressure(frame.data)
-    difference = reduced - frame.data["surface_air_pressure"].values
-    mountain = frame.data["surface_geopotential"].values > 0
-    assert (difference[:, mountain] > 0).all()
-    assert np.abs(reduced - 101_325).max() < 2500
-
-
-def test_the_profile_in_the_standard_atmosphere_gives_1013_hpa_whatever_the_level_above_ground():
+def standard_profile(surface_height: np.ndarray) -> xr.Dataset:
+    """The standard atmosphere over ground of a height [longitude, latitude]; nonsense below the ground."""
     levels = np.array([500.0, 700.0, 850.0, 925.0, 1000.0])
     temperature = 288.15 * (levels * 100 / 101_325) ** (1 / EXPONENT)
-    height = np.linspace(0, 2500, 16).reshape(4, 4)
-    pressure, _ = standard_atmosphere(height)
-    shape = (1, 5, 4, 4)
+    geopotential = (288.15 - temperature) / LAPSE * STANDARD_GRAVITY
+    pressure, _ = standard_atmosphere(surface_height)
     below_ground = levels[:, None, None] * 100 > pressure
-    values = np.where(below_ground, 1e4, np.broadcast_to(temperature[:, None, None], shape))
-    data = xr.Dataset(
+    on_levels = ("member", "level", "longitude", "latitude")
+    return xr.Dataset(
         {
-            "air_temperature": (("member", "level", "longitude", "latitude"), values),
-            "specific_humidity": (("member", "level", "longitude", "latitude"), np.zeros(shape)),
+            "air_temperature": (on_levels, np.where(below_ground, 1e4, temperature[:, None, None])[None]),
+            "geopotential": (on_levels, np.where(below_ground, -1e6, geopotential[:, None, None])[None]),
+            "specific_humidity": (on_levels, np.zeros((1, *below_ground.shape))),
             "surface_air_pressure": (("member", "longitude", "latitude"), pressure[None]),
-            "surface_geopotential": (("longitude", "latitude"), height * STANDARD_GRAVITY),
         },
         coords={"level": levels},
     )
-    np.testing.assert_allclose(derive.mean_sea_level_pressure(data), 101_325.0, rtol=3e-4)
+
+
+def test_the_standard_atmosphere_gives_1013_hpa_over_any_ground_and_ignores_what_is_below():
+    height = np.linspace(0, 2500, 16).reshape(4, 4)
+    np.testing.assert_allclose(derive.mean_sea_level_pressure(standard_profile(height)), 101_325.0, rtol=3e-4)
+
+
+def test_a_deep_low_over_the_sea_has_the_pressure_of_the_sea_surface():
+    data = standard_profile(np.zeros((2, 2)))
+    deepened = data.assign_coords(level=data["level"] * 0.95)
+    deepened["surface_air_pressure"] = data["surface_air_pressure"] * 0.95
+    np.testing.assert_allclose(derive.mean_sea_level_pressure(deepened), 0.95 * 101_325.0, rtol=1e-5)
+
+
+def test_sea_level_pressure_of_a_frame_has_no_trace_of_its_mountains():
+    frame = make_frame()
+    reduced = derive.mean_sea_level_pressure(frame.data)
+    assert frame.data["surface_air_pressure"].values.min() < 92_000
+    assert reduced.min() > 95_000
+    assert reduced.max() < 110_000
 
 
 def test_hot_and_cold_surfaces_are_moderated_as_trenberth_says():
@@ -92,7 +95,7 @@ def test_agrees_with_the_sea_level_pressure_that_gfs_publishes(samples: Path):
 
 
 def _gfs_fields(path: Path) -> xr.Dataset:
-    levels: dict[str, dict[int, np.ndarray]] = {"t": {}, "r": {}}
+    levels: dict[str, dict[int, np.ndarray]] = {"t": {}, "r": {}, "gh": {}}
     single: dict[tuple[str, str], np.ndarray] = {}
     with path.open("rb") as file:
         while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
@@ -113,6 +116,10 @@ def _gfs_fields(path: Path) -> xr.Dataset:
         {
             "air_temperature": (on_levels, temperature[None]),
             "specific_humidity": (on_levels, humidity[None]),
+            "geopotential": (
+                on_levels,
+                STANDARD_GRAVITY * np.stack([levels["gh"][level] for level in pressures])[None],
+            ),
             "surface_air_pressure": ((*on_levels[::2], "latitude"), single["sp", "surface"][None]),
             "surface_geopotential": (on_levels[2:], single["orog", "surface"] * STANDARD_GRAVITY),
             "prmsl": (on_levels[2:], single["prmsl", "meanSea"]),
