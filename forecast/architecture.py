@@ -55,7 +55,7 @@ def build(checkpoint: Checkpoint) -> Parts:
     parameter has its place and every place its parameter.
     """
     parameters = Parameters(checkpoint.params)
-    parts = _Builder(checkpoint, gin.parse(checkpoint.config_text), parameters).parts()
+    parts = _Builder(checkpoint, gin.parse(checkpoint.config_text), parameters, Scales()).parts()
     parameters.check_all_taken()
     return parts
 
@@ -65,7 +65,7 @@ class _Builder:
     checkpoint: Checkpoint
     bindings: Bindings
     parameters: Parameters
-    scales: Scales = Scales()
+    scales: Scales
 
     def parts(self) -> Parts:
         step = step_site(self.context)
@@ -146,7 +146,9 @@ class _Builder:
             raise UnsupportedConfiguration(
                 f"the configuration asks for {vertical.name!r}; known is SigmaCoordinatesEquidistant"
             )
-        layers = SigmaLayers.equidistant(self.bindings.get(vertical.name, "layers", vertical.scope_within(reference.scope)))
+        layers = SigmaLayers.equidistant(
+            self.bindings.get(vertical.name, "layers", vertical.scope_within(reference.scope))
+        )
         horizontal = self._reference(reference.name, "horizontal", reference.scope)
         return _Coordinates(self._grid(horizontal, horizontal.scope_within(reference.scope)), layers)
 
@@ -161,7 +163,7 @@ class _Builder:
         dealiasing = self.bindings.get(reference.name, "dealiasing", scope, "quadratic")
         if (spacing, dealiasing) != ("gauss", "quadratic"):
             raise UnsupportedConfiguration(
-                f"GridWithWavenumbers: expected Gaussian latitudes and quadratic dealiasing, got {spacing}, {dealiasing}"
+                f"GridWithWavenumbers: known are gauss and quadratic, got {spacing} and {dealiasing}"
             )
         return SpectralGrid.quadratic(self.bindings.get(reference.name, "longitude_wavenumbers", scope))
 
@@ -187,7 +189,9 @@ class _Builder:
     def _randomness(self, owner: Site) -> RandomFields:
         fields = random_fields.of_owner(owner, self.time_step)
         if fields is None:
-            raise UnsupportedConfiguration(f"{owner.kind} has no random fields: expected a model of the stochastic family")
+            raise UnsupportedConfiguration(
+                f"{owner.kind} has no random fields: expected a model of the stochastic family"
+            )
         return fields
 
     def _core(self, step: Site, time_step: float) -> DrivenCore:

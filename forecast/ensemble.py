@@ -165,9 +165,7 @@ class Ensemble:
                 self._give_up(number, hour, reason)
             elif window.start == 0:
                 identity = Identity(number, attempt + 1)
-                again.append(
-                    _Member(identity, self._members.encode(self._analysis, self._forcing_at(0), identity))
-                )
+                again.append(_Member(identity, self._members.encode(self._analysis, self._forcing_at(0), identity)))
             else:
                 again.append(_Member(Identity(number, attempt + 1), state))
         return again
@@ -178,7 +176,8 @@ class Ensemble:
         if left < self._spec.quorum * self._spec.members:
             reasons = "; ".join(f"member {loss['member']}: {loss['reason']}" for loss in self._lost)
             raise QuorumLost(
-                f"{left} of {self._spec.members} members are left, the quorum is {self._spec.quorum:.0%}; lost: {reasons}"
+                f"{left} of {self._spec.members} members are left, the quorum is {self._spec.quorum:.0%}; "
+                f"lost: {reasons}"
             )
 
     def _report(self, hour: int, members: int) -> None:
@@ -191,8 +190,7 @@ class Ensemble:
     def _frame(self, hour: int, members: list[_Member]) -> Frame:
         outputs = [member.outputs[hour] for member in members]
         data = {
-            name: (_dimensions(outputs[0][name]), np.stack([output[name] for output in outputs]))
-            for name in outputs[0]
+            name: (_dimensions(outputs[0][name]), np.stack([output[name] for output in outputs])) for name in outputs[0]
         }
         surface = {"surface_geopotential": (("longitude", "latitude"), self._surface_geopotential)}
         numbers = np.array([member.identity.member for member in members])

@@ -84,9 +84,7 @@ FORCING_FIELDS = _table(
 
 SURFACE_FIELDS = _table(
     _field("surface_air_pressure", "sp", "Surface pressure", "Pa", (0, 3, 0), (40_000.0, 112_000.0)),
-    _field(
-        "air_pressure_at_mean_sea_level", "msl", "Mean sea level pressure", "Pa", (0, 3, 0), (85_000.0, 112_000.0)
-    ),
+    _field("air_pressure_at_mean_sea_level", "msl", "Mean sea level pressure", "Pa", (0, 3, 0), (85_000.0, 112_000.0)),
     _field(
         "atmosphere_mass_content_of_water_vapor",
         "tcwv",

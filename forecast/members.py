@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from forecast.errors import ForecastError
 from forecast.model import HybridModel, ModelState, hour_of
 
 PLAUSIBLE: Mapping[str, tuple[float, float]] = {
@@ -116,8 +117,10 @@ class Members:
         key = member_key(self._init_time, identities[0])[None]
         compiled = self._step.lower(self._leaves, stacked, forcing, key, jnp.int32(1)).compile()
         usage = compiled.memory_analysis()
-        needed = usage.temp_size_in_bytes + usage.output_size_in_bytes + usage.argument_size_in_bytes
         limits = jax.devices()[0].memory_stats() or {}
+        if usage is None or not limits:
+            raise ForecastError("this device does not tell its memory; give the batch size in the configuration")
+        needed = usage.temp_size_in_bytes + usage.output_size_in_bytes + usage.argument_size_in_bytes
         free = limits.get("bytes_limit", 0) - limits.get("bytes_in_use", 0)
         self._batch_size = int(min(len(states), max(1, free * _MEMORY_SHARE // needed)))
         return self._batch_size

@@ -28,7 +28,8 @@ TIME_STEP = timedelta(hours=1)
 @dataclasses.dataclass(frozen=True)
 class ModelState:
     """What evolves: the prognostic `state`, the `randomness` [field, zonal, total], and the `hour`,
-    time since `REFERENCE_TIME` in steps of the model (an integer)."""
+    time since `REFERENCE_TIME` in steps of the model (an integer).
+    """
 
     state: State
     randomness: jax.Array

@@ -7,7 +7,7 @@ from flax import nnx
 
 from forecast.codec import vertical
 from forecast.codec.correction import Correction
-from forecast.codec.levels import TRACERS, nondimensional_unit, prediction_layout, to_columns
+from forecast.codec.levels import TRACERS, nondimensional_pressures, nondimensional_unit, prediction_layout, to_columns
 from forecast.dycore.constant import Constant
 from forecast.dycore.sigma import SigmaLayers
 from forecast.dycore.state import State
@@ -35,7 +35,7 @@ class Decoder(nnx.Module):
         self.harmonics = context.harmonics
         self.layers = layers
         self.scales = context.scales
-        self.pressures = Constant(jnp.asarray(levels * context.scales.unit("Pa") * 100, jnp.float32))
+        self.pressures = nondimensional_pressures(levels, context.scales)
         self.surface_geopotential = Constant(surface_geopotential)
         self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], jnp.float32))
         outputs = prediction_layout(site, _ORDER, data_site.context.levels)
@@ -49,7 +49,7 @@ class Decoder(nnx.Module):
         """
         on_layers = self._on_layers(state)
         surface = jnp.exp(self.harmonics.to_nodal(state.log_surface_pressure))[:, 0]
-        location = vertical.pressure_in_sigma(surface, self.pressures[...], self.layers)
+        location = vertical.pressure_in_sigma(surface, np.asarray(self.pressures), self.layers)
         corrections = self.correction({"model": modal_fields(state), "data": {}}, surroundings)
         fields = {}
         for name in LEVEL_FIELDS:
@@ -60,7 +60,10 @@ class Decoder(nnx.Module):
         vapor = jnp.einsum("k,kxy->xy", self.layers.thickness.astype(np.float32), on_layers["specific_humidity"])
         return fields | {
             "surface_air_pressure": surface / self.scales.unit("Pa"),
-            "atmosphere_mass_content_of_water_vapor": surface * vapor / self.scales.gravity / self.scales.unit("kg m-2"),
+            "atmosphere_mass_content_of_water_vapor": surface
+            * vapor
+            / self.scales.gravity
+            / self.scales.unit("kg m-2"),
         }
 
     def _on_layers(self, state: State) -> dict[str, jax.Array]:

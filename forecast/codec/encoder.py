@@ -9,7 +9,7 @@ from flax import nnx
 
 from forecast.codec import vertical
 from forecast.codec.correction import Correction
-from forecast.codec.levels import TRACERS, nondimensional_unit, prediction_layout, to_columns
+from forecast.codec.levels import TRACERS, nondimensional_pressures, nondimensional_unit, prediction_layout, to_columns
 from forecast.dycore.constant import Constant
 from forecast.dycore.sigma import SigmaLayers
 from forecast.dycore.spherical_harmonics import CONSTANT_FIELD_COEFFICIENT
@@ -42,7 +42,7 @@ class Encoder(nnx.Module):
         self.harmonics = context.harmonics
         self.layers = layers
         self.scales = context.scales
-        self.pressures = Constant(jnp.asarray(levels * context.scales.unit("Pa") * 100, jnp.float32))
+        self.pressures = nondimensional_pressures(levels, context.scales)
         self.surface_geopotential = Constant(surface_geopotential)
         self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], jnp.float32))
         outputs = prediction_layout(site, _ORDER, context.levels)
@@ -58,9 +58,12 @@ class Encoder(nnx.Module):
             "model": modal_fields(state),
         }
         corrections = self.correction(modal, surroundings)
-        names = State("vorticity", "divergence", "temperature_variation", "log_surface_pressure", _tracer_names())
-        corrected = jax.tree.map(lambda x, name: x + self.harmonics.to_modal(corrections[name]), state, names)
-        return jax.tree.map(lambda x: self.harmonics.clip(x, self.clipped), corrected)
+        corrected = {
+            name: self.harmonics.clip(x + self.harmonics.to_modal(corrections[name]), self.clipped)
+            for name, x in modal["model"].items()
+        }
+        tracers = {name: corrected.pop(archive_name(name)) for name in TRACERS}
+        return State(**corrected, tracers=tracers)
 
     def _coefficients(self, nodal: jax.Array) -> jax.Array:
         """Coefficients of grid values; the mean of each level apart, beside which variations would lose digits."""
@@ -69,7 +72,7 @@ class Encoder(nnx.Module):
 
     def _interpolated(self, data: Mapping[str, jax.Array]) -> State:
         """The state by interpolation alone."""
-        pressures = self.pressures[...]
+        pressures = np.asarray(self.pressures)
         surface = vertical.surface_pressure(data["geopotential"], self.surface_geopotential[...], pressures)
         location = vertical.sigma_in_pressure(surface, pressures, self.layers)
 
@@ -78,7 +81,8 @@ class Encoder(nnx.Module):
 
         sec_lat = jnp.asarray(1 / self.harmonics.grid.cos_lat, jnp.float32)
         eastward, northward = (
-            self.harmonics.to_modal(to_columns(on_layers(name) * sec_lat)) for name in ("eastward_wind", "northward_wind")
+            self.harmonics.to_modal(to_columns(on_layers(name) * sec_lat))
+            for name in ("eastward_wind", "northward_wind")
         )
         temperature = on_layers("air_temperature") - self.reference_temperature[...]
         return State(
@@ -88,12 +92,6 @@ class Encoder(nnx.Module):
             log_surface_pressure=self.harmonics.to_modal(jnp.log(surface)[:, None]),
             tracers={name: self.harmonics.to_modal(to_columns(on_layers(name))) for name in TRACERS},
         )
-
-
-
-
-def _tracer_names() -> dict[str, str]:
-    return {name: archive_name(name) for name in TRACERS}
 
 
 def _clipped_wavenumbers(site: Site) -> int:

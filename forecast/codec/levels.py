@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 
 from forecast.dycore.scales import Scales
 from forecast.fields import LEVEL_FIELDS
@@ -20,6 +21,11 @@ def nondimensional_unit(name: str, scales: Scales) -> float:
     """The model's number for one unit of a level field."""
     units = LEVEL_FIELDS[name].units
     return 1.0 if units == "kg kg-1" else scales.unit(units)
+
+
+def nondimensional_pressures(levels: np.ndarray, scales: Scales) -> tuple[float, ...]:
+    """Pressure levels [hPa] as the model's numbers."""
+    return tuple((levels * scales.unit("Pa") * 100).tolist())
 
 
 def data_levels(level_count: int) -> dict[str, int]:

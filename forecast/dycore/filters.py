@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def exponential_filter(total_wavenumbers: np.ndarray, attenuation: float, order: int, cutoff: float = 0.0) -> np.ndarray:
+def exponential_filter(
+    total_wavenumbers: np.ndarray, attenuation: float, order: int, cutoff: float = 0.0
+) -> np.ndarray:
     """exp(-attenuation ((k - cutoff) / (1 - cutoff))^(2 order)) where k > cutoff, else one; float64 [total].
 
     k is the total wavenumber over the largest one. Source: Gottlieb and Shu 1997, SIAM Rev. 39, 644;

@@ -32,7 +32,8 @@ class SpectralGrid:
             )
         if self.longitude_count < 2 * self.zonal_wavenumbers or self.latitude_count < self.zonal_wavenumbers:
             raise ValueError(
-                f"{self.longitude_count} x {self.latitude_count} nodes cannot carry {self.zonal_wavenumbers} wavenumbers"
+                f"{self.longitude_count} x {self.latitude_count} nodes cannot carry "
+                f"{self.zonal_wavenumbers} zonal wavenumbers"
             )
 
     @classmethod

@@ -125,7 +125,7 @@ class StackTransform(nnx.Module):
 
 
 def _legendre_d_dlat(grid: SpectralGrid) -> np.ndarray:
-    """cos(lat) d/dlat of the Legendre functions [m, total, latitude], less their part in the highest l: it is clipped."""
+    """cos(lat) d/dlat of the Legendre functions [m, total, latitude], less the clipped part in the highest l."""
     functions = np.pad(grid.legendre_matrix.transpose(0, 2, 1)[:, :-1], [(0, 0), (1, 2), (0, 0)])
     a, b = (weights[::2, :, None] for weights in grid.recurrence)
     l = grid.l[None, :, None]  # noqa: E741

@@ -14,17 +14,16 @@ from flax import nnx
 
 pytest.importorskip("neuralgcm")
 
-from dinosaur import typing as reference_typing  # noqa: E402
+from dinosaur import typing as reference_typing
 
-from forecast.checkpoint import native, published  # noqa: E402
-from forecast.checkpoint.native import Checkpoint  # noqa: E402
-from forecast.codec.levels import TRACERS  # noqa: E402
-from forecast.dycore.state import State  # noqa: E402
-from forecast.fields import FORCING_FIELDS, LEVEL_FIELDS  # noqa: E402
-from forecast.model import HybridModel, ModelState, hour_of  # noqa: E402
-from forecast.physics.configuration import archive_name  # noqa: E402
-from tests.parity.archives import random_archive, reduced, static_on  # noqa: E402
-from tests.parity.reference import Reference, swap  # noqa: E402
+from forecast.checkpoint import native, published
+from forecast.checkpoint.native import Checkpoint
+from forecast.dycore.state import State
+from forecast.fields import FORCING_FIELDS, LEVEL_FIELDS
+from forecast.model import HybridModel, ModelState, hour_of
+from forecast.physics.configuration import archive_name
+from tests.parity.archives import random_archive, reduced, static_on
+from tests.parity.reference import Reference, swap
 
 TOLERANCE = 1e-5
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)

@@ -10,6 +10,7 @@ import pytest
 
 from forecast.checkpoint import native
 from forecast.checkpoint.errors import CheckpointError, CorruptCheckpoint, ParameterMismatch, UnknownModel
+from forecast.checkpoint.parameters import Parameters
 from forecast.checkpoint.registry import describe_model, find_model, list_models
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -153,13 +154,20 @@ def test_a_name_with_path_parts_is_no_name(checkpoint, models, name):
             attempt()
 
 
-def test_every_leaf_is_accounted_for(checkpoint):
-    shapes = {name: array.shape for name, array in checkpoint.params.items()}
-    account(shapes, checkpoint.params)
-    expected = shapes | {"model/~/linear|b": (3,), "model/~/new|w": (1, 2)}
-    del expected["model/~/conv|w"]
-    with pytest.raises(ParameterMismatch) as error:
-        account(expected, checkpoint.params)
-    assert "1 missing: model/~/new|w (1, 2)." in str(error.value)
-    assert "1 unused: model/~/conv|w (2, 3, 4)." in str(error.value)
-    assert "model/~/linear|b: expected (3,), got (2,)." in str(error.value)
+def test_every_leaf_is_taken_once_and_with_its_shape(checkpoint):
+    parameters = Parameters(checkpoint.params)
+    for name, array in checkpoint.params.items():
+        parameters.take(*name.split("|"), array.shape)
+    parameters.check_all_taken()
+    with pytest.raises(ParameterMismatch, match="asked for by two modules"):
+        parameters.take("model/~/linear", "b", (2,))
+
+
+def test_a_leaf_that_is_missing_misshapen_or_left_over_is_named(checkpoint):
+    parameters = Parameters(checkpoint.params)
+    with pytest.raises(ParameterMismatch, match=r"needs parameter 'model/~/new\|w' of shape \(1, 2\)"):
+        parameters.take("model/~/new", "w", (1, 2))
+    with pytest.raises(ParameterMismatch, match=r"'model/~/linear\|b': expected shape \(3,\), got \(2,\)"):
+        parameters.take("model/~/linear", "b", (3,))
+    with pytest.raises(ParameterMismatch, match=r"fit no module of the configuration: .*model/~/conv\|w"):
+        parameters.check_all_taken()
