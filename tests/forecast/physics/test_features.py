@@ -74,15 +74,18 @@ def test_a_tower_gives_the_same_for_blocks_and_for_sorted_features(
     np.testing.assert_allclose(parameterization.mapping(blocks), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_vertical_convolution_sees_only_its_neighbours_and_zero_beyond_the_ends() -> None:
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("levels", [4, 5])
+def test_vertical_convolution_sees_only_its_neighbours_and_zero_beyond_the_ends(width: int, levels: int) -> None:
     context = context_for(
-        "VerticalConvTower.channels = ()\nVerticalConvTower.kernel_shape = 3\nVerticalConvTower.activation = @gelu\n"
+        f"VerticalConvTower.channels = ()\nVerticalConvTower.kernel_shape = {width}\n"
+        "VerticalConvTower.activation = @gelu\n"
     )
     tower = VerticalConvTower(Site(context, "VerticalConvTower", "", "tower"), 2, 3)
-    x = jax.random.normal(jax.random.key(0), (5, LAYERS, 2))
-    padded = np.pad(x, [(0, 0), (1, 1), (0, 0)])
+    x = jax.random.normal(jax.random.key(0), (5, levels, 2))
+    padded = np.pad(x, [(0, 0), ((width - 1) // 2, width // 2), (0, 0)])
     kernel, bias = np.asarray(tower.kernels[0][...]), np.asarray(tower.biases[0][...])[:, 0]
-    expected = sum(padded[:, k : k + LAYERS] @ kernel[k] for k in range(3)) + bias
+    expected = sum(padded[:, k : k + levels] @ kernel[k] for k in range(width)) + bias
     np.testing.assert_allclose(tower(x), expected, rtol=1e-5, atol=1e-6)
 
 
