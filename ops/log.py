@@ -25,6 +25,14 @@ def configure(settings: LogSettings) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forwarded()], force=True)
+
+
+class _Forwarded(logging.Handler):
+    """Lines of the other rooms and of libraries, which know the standard library's logging only."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        get().log(record.levelno, record.getMessage(), logger=record.name)
 
 
 class _StandardError:

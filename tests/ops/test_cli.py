@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from forecast.errors import QuorumLost
 from ops import cli
-from ops.errors import ExitCode, QuorumFailed
+from ops.errors import ExitCode
 from tests.ops.fakes import FakeForecaster, save_model
 
 TINY = {
@@ -237,7 +238,7 @@ def test_a_server_without_tables_asks_for_the_upgrade(shell, monkeypatch, postgr
 
 
 def test_a_lost_quorum_and_an_unexpected_error_have_codes_of_their_own(shell):
-    shell.forecaster(FakeForecaster(fail_at=12, error=QuorumFailed("1 of 2 members left, 2 are needed")))
+    shell.forecaster(FakeForecaster(fail_at=12, error=QuorumLost("1 of 2 members left, 2 are needed")))
     assert shell(*RUN) == ExitCode.QUORUM_LOST
     shell.forecaster(FakeForecaster(fail_at=12))
     assert shell(*RUN) == ExitCode.FAILED

@@ -104,6 +104,22 @@ def test_a_password_is_in_no_log_line(capsys):
     assert "me:***@host" in printed.err and "s3cret" not in printed.err
 
 
+def test_what_libraries_log_is_told_with_the_run(capsys):
+    import json
+    import logging
+
+    import structlog
+
+    from ops import log
+
+    log.configure(config.LogSettings(format="json"))
+    with structlog.contextvars.bound_contextvars(run="run-1"):
+        logging.getLogger("forecast.ensemble").warning("member %d at postgresql://me:s3cret@host", 3)
+    line = json.loads(capsys.readouterr().err)
+    assert line["event"] == "member 3 at postgresql://me:***@host"
+    assert (line["run"], line["logger"], line["level"]) == ("run-1", "forecast.ensemble", "warning")
+
+
 def test_product_settings_are_the_publishers():
     """Whatever the publisher can be told can be configured, under the same name."""
     from dataclasses import fields
