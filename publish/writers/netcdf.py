@@ -1,7 +1,10 @@
 """NetCDF-4 under the CF conventions: one file of members and one of statistics per lead time.
 
 Chunks hold one map (one member, level and time). Files of several lead times join along `time` with
-`xarray.open_mfdataset`. The same input gives the same octets: nothing of the clock goes into a file.
+`xarray.open_mfdataset`. Values are rounded to 15 bits of the mantissa, a relative error of at most
+2^-16 (0.004 K, 1.5 Pa at the surface), which is the precision of 16-bit GRIB and saves a third of the
+size (Klöwer et al. 2021, Nat. Comput. Sci. 1, 713-724). The same input gives the same octets: nothing
+of the clock goes into a file.
 """
 
 from pathlib import Path
@@ -21,6 +24,8 @@ _EARTH_RADIUS = 6371229.0
 _TIME_UNITS = "hours since 1970-01-01 00:00:00"
 _CLOCK = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
 _COMPRESSION = {"compression": "zlib", "complevel": 1, "shuffle": True}
+_QUANTIZATION = {"significant_digits": 15, "quantize_mode": "BitRound"}
+"""Bits of the mantissa that are kept."""
 _STATISTICS = {"mean": "mean", "spread": "standard_deviation"}
 """Our names of the statistics and the CF cell method of each."""
 
@@ -145,7 +150,7 @@ def _define_field(
     on_levels = field.name in LEVEL_FIELDS or field == GEOPOTENTIAL_HEIGHT
     dimensions = (*leading, "time", *(("level",) if on_levels else ()), "latitude", "longitude")
     variable = file.createVariable(
-        name, "f4", dimensions, chunksizes=_one_map(file, dimensions), fill_value=False, **_COMPRESSION
+        name, "f4", dimensions, chunksizes=_one_map(file, dimensions), fill_value=False, **_COMPRESSION, **_QUANTIZATION
     )
     variable.setncatts({"standard_name": field.standard_name or field.name, "long_name": long_name})
     variable.setncatts({"units": field.units, "grid_mapping": "crs"})
