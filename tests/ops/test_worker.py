@@ -11,53 +11,17 @@ import pytest
 import xarray as xr
 
 import db
-from db import leases, products, runs, stages
+from db import leases, products, runs
 from db.leases import Owner
 from forecast.errors import QuorumLost
 from ops import worker
 from ops.errors import Interrupted, NotFound, QuorumFailed, Terminated
 from ops.failures import explained
-from ops.progress import LogProgress
 from publish.manifest import Manifest, verify
-from publish.stores import LocalStore
-from tests.ops.fakes import FakeForecaster, save_model, settings
+from tests.ops.fakes import FakeForecaster, settings
+from tests.ops.histories import History
 
 LEAD_HOURS = [0, 12, 24, 36, 48]
-
-
-class History:
-    """The history of the runs under one directory."""
-
-    def __init__(self, directory: Path, **options: object) -> None:
-        self.directory = directory
-        self.settings = settings(directory, **options)
-        save_model(self.settings.paths.models)
-
-    def run(self, forecaster: FakeForecaster | None = None, **options: object) -> worker.Outcome:
-        return worker.run(self.settings, forecaster or FakeForecaster(), LogProgress(), **options)
-
-    @property
-    def store(self) -> LocalStore:
-        return LocalStore(Path(self.settings.store.url))
-
-    def engine(self):
-        return db.engine(self.settings.database.url.get_secret_value())
-
-    def rows(self) -> list:
-        with db.reading(self.engine()) as session:
-            return list(runs.search(session))
-
-    def told(self, read, run_id: str) -> list:
-        with db.reading(self.engine()) as session:
-            return list(read(session, run_id))
-
-    def attempts(self, run_id: str) -> list[tuple[str, int, str]]:
-        return [(one.stage, one.number, one.state) for one in self.told(stages.attempts, run_id)]
-
-    def contents(self) -> dict[str, str]:
-        """SHA-256 of every published object but for the manifest and the pointer, which hold the time of publishing."""
-        found = {info.key: str(self.store.head(info.key).sha256) for info in self.store.list()}
-        return {key: digest for key, digest in found.items() if not key.endswith(".json")}
 
 
 @pytest.fixture
