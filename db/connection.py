@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg  # noqa: F401 - see below
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
 from db.errors import DatabaseError
+
+# psycopg is imported here, early, although SQLAlchemy would load it when needed: the wheels of psycopg and of
+# ecCodes both bundle libldap, and a process that loads ecCodes first crashes when it exits (psycopg2 issue 1824).
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
@@ -36,9 +40,8 @@ def engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     if parsed.get_backend_name() == "postgresql":
-        psycopg = parsed.set(drivername="postgresql+psycopg")
         return create_engine(
-            psycopg,
+            parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 REQUIRED = os.environ.get("SIGMACAST_REQUIRE_SERVERS") == "1"
@@ -182,8 +183,6 @@ class PostgresServer(Server):
         return [*self._as_postgres("postgres"), "-D", str(self.directory / "data"), "-p", str(self.port), *flags]
 
     def ready(self) -> bool:
-        import psycopg
-
         try:
             psycopg.connect(f"postgresql://app@127.0.0.1:{self.port}/postgres", connect_timeout=1).close()
         except psycopg.OperationalError:

@@ -40,3 +40,9 @@ def test_without_a_forecast_no_process_loads_jax(names, repository):
 def test_no_package_loads_the_reference_implementation(repository):
     names = ["db", "forecast", "ingest", "ops", "publish"]
     assert imported(names, {"dinosaur", "haiku", "neuralgcm"}, repository) == []
+
+
+def test_a_process_that_writes_grib_and_its_history_to_postgresql_ends_cleanly(repository):
+    code = "import ops.worker, ops.stages, publish.writers.grib2, ingest.grib, eccodes, psycopg"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
