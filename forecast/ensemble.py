@@ -75,8 +75,9 @@ class Ensemble:
         self._forcing.at(valid_time(spec.init_time, spec.duration))
         self._hash = hashlib.sha256(f"{spec.hash} {_fingerprint(self._analysis, self._forcing)}".encode()).hexdigest()
         self._coordinates = {name: checkpoint.static[name].values for name in ("level", "longitude", "latitude")}
-        self._surface_geopotential = checkpoint.static["surface_geopotential"].transpose("longitude", "latitude").values
-        self._members = Members(HybridModel(checkpoint), spec.init_time, batch_size)
+        model = HybridModel(checkpoint)
+        self._surface_geopotential = np.asarray(model.surface_geopotential_si)
+        self._members = Members(model, spec.init_time, batch_size)
         self._restart_dir = restart_dir
         self._on_progress = on_progress
         self._lost: list[dict[str, Any]] = []
@@ -163,12 +164,15 @@ class Ensemble:
             _LOG.warning("member %d, attempt %d, at %d h: %s", number, attempt, hour, reason)
             if attempt >= self._spec.reseed_limit:
                 self._give_up(number, hour, reason)
-            elif window.start == 0:
-                identity = Identity(number, attempt + 1)
-                again.append(_Member(identity, self._members.encode(self._analysis, self._forcing_at(0), identity)))
             else:
-                again.append(_Member(Identity(number, attempt + 1), state))
+                identity = Identity(number, attempt + 1)
+                again.append(_Member(identity, self._restarted(window, state, identity)))
         return again
+
+    def _restarted(self, window: Window, state: ModelState, identity: Identity) -> ModelState:
+        if window.start == 0:
+            return self._members.encode(self._analysis, self._forcing_at(0), identity)
+        return self._members.reseed(state, identity)
 
     def _give_up(self, number: int, hour: int, reason: str) -> None:
         self._lost.append({"member": number, "lead_time_hours": hour, "reason": reason})

@@ -80,7 +80,7 @@ FORCING_FIELDS = _table(
     _field("sea_surface_temperature", "sst", "Sea surface temperature", "K", (10, 3, 0), (268.0, 312.0)),
     _field("sea_ice_area_fraction", "ci", "Sea ice area fraction", "1", (10, 2, 0), (0.0, 1.0)),
 )
-"""Surface fields prescribed to the model; undefined (NaN) over land."""
+"""Surface fields prescribed to the model. Files have no values over land, an analysis the nearest ones."""
 
 SURFACE_FIELDS = _table(
     _field("surface_air_pressure", "sp", "Surface pressure", "Pa", (0, 3, 0), (40_000.0, 112_000.0)),
@@ -91,7 +91,7 @@ SURFACE_FIELDS = _table(
         "Total column water vapour",
         "kg m-2",
         (0, 1, 64),
-        (-1.0, 120.0),
+        (-5.0, 120.0),
     ),
 )
 """Single-level forecast fields."""

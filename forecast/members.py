@@ -58,6 +58,7 @@ class Members:
         self._first_step = jax.jit(_over_batch(partial(_step, graph, fresh=True)))
         self._step = jax.jit(_over_batch(partial(_step, graph, fresh=False)))
         self._decode = jax.jit(partial(_decode, graph))
+        self._redraw = jax.jit(partial(_redraw, graph))
         self._batch_size = batch_size
 
     def encode(
@@ -66,6 +67,10 @@ class Members:
         """A member's state at the cycle."""
         key = jax.random.fold_in(member_key(self._init_time, identity), _ENCODING)
         return self._encode(self._leaves, analysis, forcing, jnp.int32(self._init_hour), key)
+
+    def reseed(self, state: ModelState, identity: Identity) -> ModelState:
+        """A state from which this attempt of a member goes another way than the attempts before."""
+        return self._redraw(self._leaves, state, member_key(self._init_time, identity))
 
     def advance(
         self,
@@ -157,6 +162,10 @@ def _step(
     graph: Any, leaves: Any, state: ModelState, forcing: Any, key: jax.Array, hour: jax.Array, *, fresh: bool
 ) -> ModelState:
     return nnx.merge(graph, leaves).step(state, forcing, jax.random.fold_in(key, 1 + hour), fresh=fresh)
+
+
+def _redraw(graph: Any, leaves: Any, state: ModelState, key: jax.Array) -> ModelState:
+    return nnx.merge(graph, leaves).redraw(state, jax.random.fold_in(key, _ENCODING))
 
 
 def _decode(graph: Any, leaves: Any, state: ModelState, forcing: Any) -> tuple[dict[str, jax.Array], Any]:

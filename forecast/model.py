@@ -54,6 +54,11 @@ class HybridModel(nnx.Module):
         self.time_step = parts.time_step
         self.substeps = parts.substeps
 
+    @property
+    def surface_geopotential_si(self) -> jax.Array:
+        """Geopotential of the ground that surface pressure belongs to [m2 s-2], [longitude, latitude]."""
+        return self.surface_geopotential[...] / self.core.equations.scales.unit("m2 s-2")
+
     def encode(
         self, analysis: Mapping[str, jax.Array], forcing: Mapping[str, jax.Array], hour: jax.Array, key: jax.Array
     ) -> ModelState:
@@ -73,6 +78,10 @@ class HybridModel(nnx.Module):
         """The same with given random fields of the encoder and of the physics [field, zonal, total]."""
         surroundings = self._surroundings(forcing, hour, self.encoder_randomness.nodal(perturbation))
         return ModelState(self.encoder(analysis, surroundings), randomness, hour)
+
+    def redraw(self, state: ModelState, key: jax.Array) -> ModelState:
+        """The same state with other random fields, drawn from their stationary law."""
+        return dataclasses.replace(state, randomness=self.physics_randomness.initial(key))
 
     def step(
         self, start: ModelState, forcing: Mapping[str, jax.Array], key: jax.Array, *, fresh: bool = False

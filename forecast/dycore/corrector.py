@@ -58,7 +58,7 @@ class DrivenCore(nnx.Module):
 class _Driven:
     """An equation with a constant tendency added to its explicit terms."""
 
-    equation: ImExEquation
+    equation: ImExEquation[State]
     tendency: State
 
     def explicit(self, state: State) -> State:

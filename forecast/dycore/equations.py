@@ -1,21 +1,21 @@
 """What a time integrator needs to know of an equation, and nothing more."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from forecast.dycore.state import State
+X = TypeVar("X")
 
 
-class ImExEquation(Protocol):
-    """dx/dt = explicit(x) + implicit(x), where the stiff linear part is solved implicitly."""
+class ImExEquation(Protocol[X]):
+    """dx/dt = explicit(x) + implicit(x), where the stiff linear part is solved implicitly; x is any pytree."""
 
-    def explicit(self, state: State) -> State:
+    def explicit(self, state: X) -> X:
         """Tendency of the terms that are stepped explicitly."""
         ...
 
-    def implicit(self, state: State) -> State:
+    def implicit(self, state: X) -> X:
         """Tendency of the linear terms that are stepped implicitly."""
         ...
 
-    def solve(self, state: State, step: float) -> State:
+    def solve(self, state: X, step: float) -> X:
         """The x of x - step * implicit(x) = state."""
         ...
