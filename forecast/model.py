@@ -93,7 +93,8 @@ class HybridModel(nnx.Module):
         """
         state, randomness = start.state, start.randomness
         for substep in range(self.substeps):
-            surroundings = self._surroundings(forcing, start.hour, self.physics_randomness.nodal(randomness))
+            nodal = self.physics_randomness.nodal(randomness)
+            surroundings = self._surroundings(forcing, start.hour, nodal, substep)
             tendency = self.parameterization(state, surroundings.randomness, surroundings.forcing, surroundings.phases)
             state = self.core(state, tendency, expand_humidity=fresh and substep == 0)
             randomness = self.physics_randomness.advance(randomness, jax.random.fold_in(key, substep))
@@ -104,13 +105,17 @@ class HybridModel(nnx.Module):
         return self.decoder(state.state, self._surroundings(forcing, state.hour, None))
 
     def _surroundings(
-        self, forcing: Mapping[str, jax.Array], hour: jax.Array, randomness: jax.Array | None
+        self, forcing: Mapping[str, jax.Array], hour: jax.Array, randomness: jax.Array | None, substep: int = 0
     ) -> Surroundings:
-        return Surroundings(self._phases(hour), forcing, randomness)
+        return Surroundings(self._phases(hour, substep), forcing, randomness)
 
-    def _phases(self, hour: jax.Array) -> Phases:
-        """Phases of the Earth as the published models know them: from float32 time."""
-        time = jnp.float32(self.time_step) * hour.astype(jnp.float32)
+    def _phases(self, hour: jax.Array, substep: int) -> Phases:
+        """Phases of the Earth as the published models know them: from time rounded to float32.
+
+        The barrier keeps the compiler from merging this product with the next, which would round otherwise.
+        """
+        count = hour * self.substeps + substep
+        time = jax.lax.optimization_barrier(jnp.float32(self.time_step / self.substeps) * count.astype(jnp.float32))
         return published_phases(time, self.core.equations.scales.time)
 
 
