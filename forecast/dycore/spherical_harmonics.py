@@ -6,6 +6,7 @@ Sources: Durran 2010, chapter 6; Bourke 1974, Mon. Wea. Rev. 102.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from forecast.dycore.constant import Constant
@@ -26,6 +27,7 @@ class SphericalHarmonics(nnx.Module):
         a, b = grid.recurrence
         l = grid.l[None, :]  # noqa: E741
         self.fourier = _constant(grid.fourier_matrix)
+        self.fourier_transposed = _constant(grid.fourier_matrix.T)
         self.legendre = _constant(grid.legendre_matrix.transpose(0, 2, 1))
         self.weighted_legendre = _constant(weighted)
         self.gradient_weights = _constant([((l + 1) * a)[:, None], (-l * b)[:, None]])
@@ -43,7 +45,9 @@ class SphericalHarmonics(nnx.Module):
     def to_modal(self, nodal: jax.Array) -> jax.Array:
         """Grid values [longitude, level, latitude] to coefficients [zonal, level, total]; units unchanged."""
         longitude, level, latitude = nodal.shape
-        waves = jnp.matmul(self.fourier[...].T, nodal.reshape(longitude, level * latitude), precision=_PRECISION)
+        waves = jnp.matmul(
+            self.fourier_transposed[...], nodal.reshape(longitude, level * latitude), precision=_PRECISION
+        )
         pairs = waves.reshape(self.grid.zonal_wavenumbers, 2 * level, latitude)
         modal = jnp.matmul(pairs, self.weighted_legendre[...], precision=_PRECISION)
         return modal.reshape(self.grid.zonal_count, level, self.grid.total_wavenumbers)
@@ -61,8 +65,8 @@ class SphericalHarmonics(nnx.Module):
     def d_dlon(self, modal: jax.Array) -> jax.Array:
         """Derivative with respect to longitude."""
         pairs = modal.reshape(self.grid.zonal_wavenumbers, 2, *modal.shape[1:])
-        m = jnp.arange(self.grid.zonal_wavenumbers, dtype=modal.dtype)[:, None, None]
-        return jnp.stack([m * pairs[:, 1], -m * pairs[:, 0]], axis=1).reshape(modal.shape)
+        signed = self.grid.m * np.tile([1, -1], self.grid.zonal_wavenumbers)
+        return pairs[:, ::-1].reshape(modal.shape) * jnp.asarray(signed, modal.dtype)[:, None, None]
 
     def cos_lat_d_dlat(self, modal: jax.Array) -> jax.Array:
         """Derivative with respect to latitude times the cosine of latitude."""
