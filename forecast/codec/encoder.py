@@ -12,7 +12,6 @@ from forecast.codec.correction import Correction
 from forecast.codec.levels import TRACERS, nondimensional_pressures, nondimensional_unit, prediction_layout, to_columns
 from forecast.dycore.constant import Constant
 from forecast.dycore.sigma import SigmaLayers
-from forecast.dycore.spherical_harmonics import CONSTANT_FIELD_COEFFICIENT
 from forecast.dycore.state import State
 from forecast.fields import LEVEL_FIELDS
 from forecast.physics.configuration import Site, UnsupportedConfiguration, archive_name
@@ -54,7 +53,7 @@ class Encoder(nnx.Module):
         data = {name: analysis[name] * nondimensional_unit(name, self.scales) for name in LEVEL_FIELDS}
         state = self._interpolated(data)
         modal = {
-            "data": {archive_name(name): self._coefficients(to_columns(x)) for name, x in data.items()},
+            "data": {archive_name(name): self.harmonics.to_modal(to_columns(x)) for name, x in data.items()},
             "model": modal_fields(state),
         }
         corrections = self.correction(modal, surroundings)
@@ -64,11 +63,6 @@ class Encoder(nnx.Module):
         }
         tracers = {name: corrected.pop(archive_name(name)) for name in TRACERS}
         return State(**corrected, tracers=tracers)
-
-    def _coefficients(self, nodal: jax.Array) -> jax.Array:
-        """Coefficients of grid values; the mean of each level apart, beside which variations would lose digits."""
-        mean = nodal.mean(axis=(0, 2))
-        return self.harmonics.to_modal(nodal - mean[:, None]).at[0, :, 0].add(CONSTANT_FIELD_COEFFICIENT * mean)
 
     def _interpolated(self, data: Mapping[str, jax.Array]) -> State:
         """The state by interpolation alone."""

@@ -67,5 +67,5 @@ class _Driven:
     def implicit(self, state: State) -> State:
         return self.equation.implicit(state)
 
-    def solve(self, state: State, step: float) -> State:
-        return self.equation.solve(state, step)
+    def implicit_ahead(self, state: State, step: float) -> State:
+        return self.equation.implicit_ahead(state, step)

@@ -16,6 +16,6 @@ class ImExEquation(Protocol[X]):
         """Tendency of the linear terms that are stepped implicitly."""
         ...
 
-    def solve(self, state: X, step: float) -> X:
-        """The x of x - step * implicit(x) = state."""
+    def implicit_ahead(self, state: X, step: float) -> X:
+        """implicit(x) at the x that an implicit step leads to, x = state + step * implicit(x)."""
         ...

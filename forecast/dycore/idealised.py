@@ -75,9 +75,9 @@ class HeldSuarez(nnx.Module):
         """See `PrimitiveEquations.implicit`."""
         return self.equations.implicit(state)
 
-    def solve(self, state: State, step: float) -> State:
-        """See `PrimitiveEquations.solve`."""
-        return self.equations.solve(state, step)
+    def implicit_ahead(self, state: State, step: float) -> State:
+        """See `PrimitiveEquations.implicit_ahead`."""
+        return self.equations.implicit_ahead(state, step)
 
     def forcing(self, state: State) -> State:
         """Tendency by friction near the ground and by relaxation towards T_eq."""

@@ -83,9 +83,9 @@ class PrimitiveEquations(nnx.Module):
         """Tendency of the linear terms about a resting reference column."""
         return self.gravity_waves.implicit(state)
 
-    def solve(self, state: State, step: float) -> State:
-        """The x of x - step * implicit(x) = state."""
-        return self.gravity_waves.solve(state, step)
+    def implicit_ahead(self, state: State, step: float) -> State:
+        """implicit(x) at x = state + step * implicit(x)."""
+        return self.gravity_waves.implicit_ahead(state, step)
 
     def explicit(self, state: State, *, expand_humidity: bool = False) -> State:
         """Tendency of all other terms; its highest total wavenumber is zero.
@@ -216,9 +216,9 @@ class ExpandedHumidity:
         """See `PrimitiveEquations.implicit`."""
         return self.equations.implicit(state)
 
-    def solve(self, state: State, step: float) -> State:
-        """See `PrimitiveEquations.solve`."""
-        return self.equations.solve(state, step)
+    def implicit_ahead(self, state: State, step: float) -> State:
+        """See `PrimitiveEquations.implicit_ahead`."""
+        return self.equations.implicit_ahead(state, step)
 
 
 def _constant(value: object) -> Constant:

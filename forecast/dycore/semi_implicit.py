@@ -10,8 +10,6 @@ modes), so that the implicit step needs no matrix per wavenumber (Durran 2010, s
 modes as in Temperton 1984, Mon. Wea. Rev. 112).
 """
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,36 +50,34 @@ class GravityWaves(nnx.Module):
 
     def implicit(self, state: State) -> State:
         """Tendencies of the linear terms."""
-        heating, convergence = self._column_response(state.divergence)
-        return State(
-            vorticity=jnp.zeros_like(state.vorticity),
-            divergence=-self.eigenvalues[...] * self._linear_geopotential(state),
-            temperature_variation=-heating,
-            log_surface_pressure=-convergence,
-            tracers=jax.tree.map(jnp.zeros_like, state.tracers),
-        )
+        return self._response(state, -self.eigenvalues[...] * self._linear_geopotential(state), state.divergence)
 
-    def solve(self, state: State, step: float) -> State:
-        """The x of x - step * implicit(x) = state; `step` in nondimensional time."""
-        rhs = state.divergence - step * self.eigenvalues[...] * self._linear_geopotential(state)
-        damping = 1 - step**2 * self.eigenvalues[...] * self.squared_speeds[...]
-        amplitudes = vertical_product(self.to_modes[...], rhs) / damping
-        divergence = vertical_product(self.from_modes[...], amplitudes)
-        heating, convergence = self._column_response(divergence)
-        return dataclasses.replace(
-            state,
-            divergence=divergence,
-            temperature_variation=state.temperature_variation - step * heating,
-            log_surface_pressure=state.log_surface_pressure - step * convergence,
-        )
+    def implicit_ahead(self, state: State, step: float) -> State:
+        """implicit(x) at x = state + step * implicit(x); `step` in nondimensional time.
+
+        The modes carry only what the waves change: the mean divergence, on which they do not act, and with it the
+        mass of the atmosphere keep their last digits.
+        """
+        force = -self.eigenvalues[...] * self._linear_geopotential(state)
+        stiffness = self.eigenvalues[...] * self.squared_speeds[...]
+        gain = step * stiffness / (1 - step**2 * stiffness)
+        amplitudes = gain * vertical_product(self.to_modes[...], state.divergence + step * force)
+        acceleration = force + vertical_product(self.from_modes[...], amplitudes)
+        return self._response(state, acceleration, state.divergence + step * acceleration)
 
     def _linear_geopotential(self, state: State) -> jax.Array:
         hydrostatic = vertical_product(self.geopotential[...], state.temperature_variation)
         return hydrostatic + self.pressure[...] * state.log_surface_pressure
 
-    def _column_response(self, divergence: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """H D and (thickness . D)."""
-        return vertical_product(self.heating[...], divergence), vertical_product(self.thickness[...], divergence)
+    def _response(self, state: State, acceleration: jax.Array, divergence: jax.Array) -> State:
+        """Tendencies where that of divergence is `acceleration`, and the divergence in the others `divergence`."""
+        return State(
+            vorticity=jnp.zeros_like(state.vorticity),
+            divergence=acceleration,
+            temperature_variation=-vertical_product(self.heating[...], divergence),
+            log_surface_pressure=-vertical_product(self.thickness[...], divergence),
+            tracers=jax.tree.map(jnp.zeros_like, state.tracers),
+        )
 
 
 def _constant(value: object) -> Constant:

@@ -92,15 +92,18 @@ class ShallowWaterEquations(nnx.Module):
             potential=-self.reference_potential[...] * state.divergence,
         )
 
-    def solve(self, state: ShallowWaterState, step: float) -> ShallowWaterState:
-        """The x of x - step * implicit(x) = state; `step` in nondimensional time."""
-        pressure = vertical_product(self.ratios[...], state.potential)
-        rhs = state.divergence - step * self.eigenvalues[...] * pressure
-        damping = 1 - step**2 * self.eigenvalues[...] * self.squared_speeds[...]
-        amplitudes = vertical_product(self.to_modes[...], rhs) / damping
-        divergence = vertical_product(self.from_modes[...], amplitudes)
-        potential = state.potential - step * self.reference_potential[...] * divergence
-        return dataclasses.replace(state, divergence=divergence, potential=potential)
+    def implicit_ahead(self, state: ShallowWaterState, step: float) -> ShallowWaterState:
+        """implicit(x) at x = state + step * implicit(x); `step` in nondimensional time."""
+        force = self.implicit(state).divergence
+        stiffness = self.eigenvalues[...] * self.squared_speeds[...]
+        gain = step * stiffness / (1 - step**2 * stiffness)
+        amplitudes = gain * vertical_product(self.to_modes[...], state.divergence + step * force)
+        acceleration = force + vertical_product(self.from_modes[...], amplitudes)
+        return ShallowWaterState(
+            vorticity=jnp.zeros_like(state.vorticity),
+            divergence=acceleration,
+            potential=-self.reference_potential[...] * (state.divergence + step * acceleration),
+        )
 
 
 def density_ratios(densities: np.ndarray) -> np.ndarray:

@@ -23,13 +23,12 @@ class SphericalHarmonics(nnx.Module):
 
     def __init__(self, grid: SpectralGrid):
         self.grid = grid
-        weighted = grid.legendre_matrix * grid.quadrature_weights[None, :, None]
         a, b = grid.recurrence
         l = grid.l[None, :]  # noqa: E741
         self.fourier = _constant(grid.fourier_matrix)
         self.fourier_transposed = _constant(grid.fourier_matrix.T)
         self.legendre = _constant(grid.legendre_matrix.transpose(0, 2, 1))
-        self.weighted_legendre = _constant(weighted)
+        self.legendre_transposed = _constant(grid.legendre_matrix)
         self.gradient_weights = _constant([((l + 1) * a)[:, None], (-l * b)[:, None]])
         self.divergence_weights = _constant([((l - 1) * a)[:, None], (-(l + 2) * b)[:, None]])
 
@@ -43,13 +42,17 @@ class SphericalHarmonics(nnx.Module):
         return nodal.reshape(-1, level, self.grid.latitude_count)
 
     def to_modal(self, nodal: jax.Array) -> jax.Array:
-        """Grid values [longitude, level, latitude] to coefficients [zonal, level, total]; units unchanged."""
+        """Grid values [longitude, level, latitude] to coefficients [zonal, level, total]; units unchanged.
+
+        The weights of the quadrature multiply the values, not the basis functions, as in the published models:
+        float32 rounds a weight by up to 6e-8 of it, and where the rounding falls shows wherever a large mean is
+        differentiated, as in the features of the encoders.
+        """
         longitude, level, latitude = nodal.shape
-        waves = jnp.matmul(
-            self.fourier_transposed[...], nodal.reshape(longitude, level * latitude), precision=_PRECISION
-        )
+        weighted = (nodal * jnp.asarray(self.grid.quadrature_weights, nodal.dtype)).reshape(longitude, level * latitude)
+        waves = jnp.matmul(self.fourier_transposed[...], weighted, precision=_PRECISION)
         pairs = waves.reshape(self.grid.zonal_wavenumbers, 2 * level, latitude)
-        modal = jnp.matmul(pairs, self.weighted_legendre[...], precision=_PRECISION)
+        modal = jnp.matmul(pairs, self.legendre_transposed[...], precision=_PRECISION)
         return modal.reshape(self.grid.zonal_count, level, self.grid.total_wavenumbers)
 
     def laplacian(self, modal: jax.Array) -> jax.Array:

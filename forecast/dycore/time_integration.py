@@ -33,7 +33,8 @@ SIL3 = ImExScheme(
 def imex_step(equation: ImExEquation[X], time_step: float, scheme: ImExScheme = SIL3) -> Callable[[X], X]:
     """The map that advances a state by `time_step` (nondimensional).
 
-    A stage Y solves Y - h G(Y) = Y*, so its implicit tendency is (Y - Y*) / h and needs no evaluation.
+    A stage Y = Y* + h G(Y) takes its implicit tendency from the equation: told from the difference of Y and Y*,
+    it would lack the digits that the two have in common.
     """
 
     def step(start: X) -> X:
@@ -42,10 +43,10 @@ def imex_step(equation: ImExEquation[X], time_step: float, scheme: ImExScheme = 
         implicit = [equation.implicit(start)]
         for explicit_row, implicit_row in zip(scheme.explicit, scheme.implicit, strict=True):
             explicit.append(equation.explicit(stage))
-            guess = _combine(start, time_step, (*explicit_row, *implicit_row[:-1]), (*explicit, *implicit))
-            h = time_step * implicit_row[-1]
-            stage = equation.solve(guess, h)
-            implicit.append(jax.tree.map(lambda y, y_star, h=h: (y - y_star) / h, stage, guess))
+            moved = _moved(start, time_step, explicit_row, explicit)
+            guess = _moved(moved, time_step, implicit_row[:-1], implicit)
+            implicit.append(equation.implicit_ahead(guess, time_step * implicit_row[-1]))
+            stage = _moved(moved, time_step, implicit_row, implicit)
         return stage
 
     return step
@@ -58,11 +59,11 @@ def repeated(step: Callable[[X], X], count: int) -> Callable[[X], X]:
     return lambda state: jax.lax.fori_loop(0, count, lambda _, x: step(x), state)
 
 
-def _combine(start: X, time_step: float, weights: Sequence[float], tendencies: Sequence[X]) -> X:
+def _moved(start: X, time_step: float, weights: Sequence[float], tendencies: Sequence[X]) -> X:
     """start + time_step * sum(weights * tendencies), without the terms of zero weight."""
     used = [(time_step * weight, tendency) for weight, tendency in zip(weights, tendencies, strict=True) if weight]
 
-    def combine(x: jax.Array, *parts: jax.Array) -> jax.Array:
+    def move(x: jax.Array, *parts: jax.Array) -> jax.Array:
         return x + sum(weight * part for (weight, _), part in zip(used, parts, strict=True))
 
-    return jax.tree.map(combine, start, *(tendency for _, tendency in used))
+    return jax.tree.map(move, start, *(tendency for _, tendency in used))

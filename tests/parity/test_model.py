@@ -45,6 +45,7 @@ class Pair:
 
     reference: Reference
     archive: published.Archive
+    trained: bool
 
     @cached_property
     def ours(self) -> HybridModel:
@@ -202,6 +203,20 @@ def normalised_errors(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.n
     return errors
 
 
+def require_agreement(
+    found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], loose: Mapping[str, float] | None = None
+) -> None:
+    """Asks for the tolerance, or for four float32 units in the last place of the largest value where those are more:
+    geopotential at 1 hPa is a hundred times its standard deviation when the parameters are random. `loose` are
+    tolerances where those must be larger."""
+    errors = normalised_errors(found, wanted)
+    for name, reference in wanted.items():
+        unit = np.finfo(np.float32).eps * np.max(np.abs(reference), axis=(-2, -1))
+        rounding = 4 * float(np.max(unit / np.std(np.asarray(reference, np.float64), axis=(-2, -1))))
+        allowed = max(TOLERANCE, rounding, (loose or {}).get(name, 0.0))
+        assert errors[name] <= allowed, f"{name}: {errors[name]:.2e}, allowed {allowed:.1e}"
+
+
 @pytest.fixture(scope="module", params=["demo", "stochastic_1_4_deg"])
 def pair(request: pytest.FixtureRequest, neuralgcm_data: Any) -> Iterator[Pair]:
     archive = published.read(neuralgcm_data.checkpoint)
@@ -209,7 +224,7 @@ def pair(request: pytest.FixtureRequest, neuralgcm_data: Any) -> Iterator[Pair]:
         samples = request.getfixturevalue("samples")
         text = reduced((samples / "configs" / f"{request.param}.gin").read_text())
         archive = random_archive(text, static_on(archive.static, 64, 32), seed=3)
-    yield Pair(Reference.of(archive), archive)
+    yield Pair(Reference.of(archive), archive, request.param == "demo")
     jax.clear_caches()
 
 
@@ -217,24 +232,18 @@ def test_step_and_decode_are_those_of_the_reference(pair: Pair):
     perturbation, core = pair.random_core(1, "encoder_randomness"), pair.random_core(2)
     encoded = pair.their_encode(perturbation, core)
     start = to_ours(encoded, core)
-    errors = {
-        "decode": normalised_errors(pair.decode(start), pair.their_decode(encoded)),
-        "step": normalised_errors(
-            ours_on_sigma(pair.step(start, first=True)), on_sigma(pair.their_step(encoded, core))
-        ),
-    }
-    assert max(max(each.values()) for each in errors.values()) <= TOLERANCE, errors
+    require_agreement(ours_on_sigma(pair.step(start, first=True)), on_sigma(pair.their_step(encoded, core)))
+    require_agreement(pair.decode(start), pair.their_decode(encoded))
 
 
-def test_encode_is_that_of_the_reference_as_far_as_float32_defines_it(pair: Pair):
-    """Second derivatives of geopotential lose digits: the reference itself answers one unit in the last place of
-    its input with 5e-5 in cloud water, so that 1e-5 is asked only where it is that reproducible."""
+def test_encode_is_that_of_the_reference(pair: Pair):
+    """Random parameters weigh features of lost digits, second derivatives of geopotential, as no trained ones do:
+    there three times the answer of the reference to one unit in the last place of its input is allowed."""
     perturbation, core = pair.random_core(1, "encoder_randomness"), pair.random_core(2)
     wanted = on_sigma(pair.their_encode(perturbation, core))
-    own_distance = normalised_errors(on_sigma(pair.their_encode(perturbation, core, pair.nudged_inputs)), wanted)
-    errors = normalised_errors(ours_on_sigma(pair.encode(perturbation, core)), wanted)
-    for name, error in errors.items():
-        assert error <= max(TOLERANCE, 2 * own_distance[name]), f"{name}: {error:.1e}, own {own_distance[name]:.1e}"
+    nearby = on_sigma(pair.their_encode(perturbation, core, pair.nudged_inputs))
+    loose = {} if pair.trained else {name: 3 * own for name, own in normalised_errors(nearby, wanted).items()}
+    require_agreement(ours_on_sigma(pair.encode(perturbation, core)), wanted, loose)
 
 
 def test_after_a_day_we_are_as_near_to_the_reference_as_it_is_to_itself(pair: Pair):

@@ -147,3 +147,8 @@ def angular_momentum(equations: PrimitiveEquations, state: State) -> tuple[float
 def _kinetic(equations: PrimitiveEquations, state: State) -> np.ndarray:
     u, v = wind(equations, state)
     return (u**2 + v**2) / 2 * equations.scales.unit("m s-1") ** 2
+
+
+def implicit_step(equation, state, step):
+    """The x of x = state + step * implicit(x)."""
+    return jax.tree.map(lambda x, tendency: x + step * tendency, state, equation.implicit_ahead(state, step))

@@ -147,7 +147,7 @@ def test_forcing_is_added_to_the_explicit_terms_alone(forced, grid, layers, scal
     assert relative_error(forcing.explicit(state).temperature_variation, expected.temperature_variation) == 0
     pairs = [
         (forcing.implicit(state), forcing.equations.implicit(state)),
-        (forcing.solve(state, 0.1), forcing.equations.solve(state, 0.1)),
+        (forcing.implicit_ahead(state, 0.1), forcing.equations.implicit_ahead(state, 0.1)),
     ]
     for ours, theirs in pairs:
         jax.tree.map(np.testing.assert_array_equal, ours, theirs)

@@ -8,7 +8,16 @@ import pytest
 from forecast.dycore import idealised
 from forecast.dycore.scales import Scales
 from forecast.dycore.shallow_water import ShallowWaterEquations, ShallowWaterState, density_ratios
-from tests.forecast.dycore.support import Integrator, compiled, nodal, relative_error, smooth, sphere_integral, wind
+from tests.forecast.dycore.support import (
+    Integrator,
+    compiled,
+    implicit_step,
+    nodal,
+    relative_error,
+    smooth,
+    sphere_integral,
+    wind,
+)
 
 FIELDS = ("vorticity", "divergence", "potential")
 DENSITIES = np.array([0.6, 0.9, 1.0])
@@ -74,10 +83,10 @@ def test_rossby_haurwitz_wave_starts_in_balance(harmonics, scales):
 @pytest.mark.parametrize("step", [0.01, 0.1, 1.0])
 def test_solve_inverts_the_implicit_terms_of_all_layers(layered, grid, step):
     state = random_state(grid, 3)
-    solved = layered.solve(state, step)
+    solved = implicit_step(layered, state, step)
     back = jax.tree.map(lambda x, g: x - step * g, solved, layered.implicit(solved))
     for name in FIELDS:
-        assert relative_error(getattr(back, name), getattr(state, name)) < 1e-4
+        assert relative_error(getattr(back, name), getattr(state, name)) < 1e-4 * max(1, 3 * step)
 
 
 def test_mass_of_every_layer_is_conserved(layered, grid):

@@ -19,8 +19,8 @@ class Oscillation:
     def implicit(self, state):
         return 1j * self.fast * state
 
-    def solve(self, state, step):
-        return state / (1 - step * 1j * self.fast)
+    def implicit_ahead(self, state, step):
+        return self.implicit(state) / (1 - step * 1j * self.fast)
 
 
 def error(equation, steps, scheme=SIL3):
