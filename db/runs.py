@@ -86,13 +86,15 @@ def get(session: Session, run_id: str) -> Run:
     return run
 
 
-def find(session: Session, text: str) -> Run:
+def find(session: Session, text: str, *, with_products: bool = False) -> Run:
     """The run named by its identifier or by the beginning of it; "latest" is the one created last.
 
-    Raises UnknownRun when none or more than one answers.
+    `with_products` makes "latest" the last created of those that are published. Raises UnknownRun when none or
+    more than one answers.
     """
     if text == "latest":
-        found = session.scalars(select(Run).order_by(Run.created_at.desc()).limit(1)).all()
+        wanted = [Run.state == RunState.PUBLISHED.value] if with_products else []
+        found = session.scalars(select(Run).where(*wanted).order_by(Run.created_at.desc()).limit(1)).all()
     else:
         found = session.scalars(select(Run).where(Run.id.startswith(text, autoescape=True)).limit(20)).all()
     exact = [run for run in found if run.id == text]

@@ -24,7 +24,9 @@ Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind;
 @app.callback()
 def list_products(
     context: typer.Context,
-    run: Annotated[str, typer.Option(help="A run, by its name or the beginning of it, or `latest`.")] = "latest",
+    run: Annotated[
+        str, typer.Option(help="A run, by its name or the beginning of it, or `latest`, the last published.")
+    ] = "latest",
     lead: Leads = None,
     kind: Kinds = None,
     json: AsJson = False,
@@ -54,7 +56,7 @@ def _select(settings: "Settings", run: str, leads: list[int] | None, kinds: list
     from ops import history
 
     with history.opened(settings.database) as engine, db.reading(engine) as session:
-        found = runs.find(session, run)
+        found = runs.find(session, run, with_products=True)
         rows = products.of_run(session, found.id, leads or None, kinds or None)
         if not rows and (leads or kinds):
             every = products.of_run(session, found.id)
@@ -67,7 +69,9 @@ def _select(settings: "Settings", run: str, leads: list[int] | None, kinds: list
 
 @app.command("download")
 def download(
-    run: Annotated[str, typer.Argument(help="A run, by its name or the beginning of it, or `latest`.")] = "latest",
+    run: Annotated[
+        str, typer.Argument(help="A run, by its name or the beginning of it, or `latest`, the last published.")
+    ] = "latest",
     lead: Leads = None,
     kind: Kinds = None,
     to: Annotated[Path, typer.Option(help="Directory to write to.")] = Path(),

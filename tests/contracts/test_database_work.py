@@ -243,6 +243,8 @@ def test_a_run_answers_to_the_beginning_of_its_name(history, run):
         assert runs.find(session, "run-12").id == "run-12"
         assert runs.find(session, "run-1").id == "run-1"
         assert runs.find(session, "latest").id == "run-12"
+        with pytest.raises(db.UnknownRun, match="no run 'latest'"):
+            runs.find(session, "latest", with_products=True)
         with pytest.raises(db.UnknownRun, match="several"):
             runs.find(session, "run")
         for nonsense in ("nothing", "%", "run_1"):

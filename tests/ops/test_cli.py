@@ -121,6 +121,13 @@ def test_products_are_listed_and_downloaded_with_their_hashes(shell, tmp_path):
     assert listed[0]["key"] in shell.out
 
 
+def test_products_of_the_latest_run_are_those_of_the_last_published_one(shell):
+    run_id = shell.json(*RUN)["run_id"]
+    assert shell("run", "--source", "demo", "--cycle", "1959-01-02T06") == ExitCode.INPUT_REFUSED
+    assert shell.json("runs", "show", "latest")["id"] != run_id
+    assert shell.json("products")["run"] == run_id
+
+
 def test_a_damaged_product_is_not_downloaded(shell):
     one = (shell.json(*RUN), shell.json("products", "--lead", "12")["products"][0])[1]
     stored = Path("var/products") / one["key"]
