@@ -34,7 +34,8 @@ def imex_step(equation: ImExEquation[X], time_step: float, scheme: ImExScheme = 
     """The map that advances a state by `time_step` (nondimensional).
 
     A stage Y = Y* + h G(Y) takes its implicit tendency from the equation: told from the difference of Y and Y*,
-    it would lack the digits that the two have in common.
+    it would lack the digits that the two have in common. Explicit terms are added before implicit ones, as in the
+    published models: the global mean of surface pressure follows theirs to the last digit for hours.
     """
 
     def step(start: X) -> X:
