@@ -4,6 +4,8 @@ Every error says what the caller should do:
 
     SourceError
     ├── NotYetAvailable   not there yet: ask again after the source's latency
+    ├── Busy              asks to be left alone, or does not answer: try again later, or a mirror
+    ├── Denied            refuses us: check credentials, licence or address
     ├── Gone              no longer there, or never was: use another source or path
     ├── Broken            damaged or cut off: fetch the file again
     ├── Incomplete        sound, but variables, levels or places are missing: add the files that hold them
@@ -18,6 +20,14 @@ class SourceError(Exception):
 
 class NotYetAvailable(SourceError):
     """The cycle is not published yet; ask again after the source's latency."""
+
+
+class Busy(SourceError):
+    """The source is overloaded or does not answer; try again later, or another mirror."""
+
+
+class Denied(SourceError):
+    """The source refuses us; check credentials, licence or address."""
 
 
 class Gone(SourceError):
