@@ -93,7 +93,8 @@ class Publisher:
         self._require_ours(frame)
         hours = lead_hours(frame.lead_time)
         with TemporaryDirectory(prefix="sigmacast-publish-") as directory:
-            header = FrameHeader.of(frame, self._settings, self._run.ensemble_size, self._attributes())
+            size, all_hours = self._run.ensemble_size, self._run.lead_hours
+            header = FrameHeader.of(frame, self._settings, size, self._attributes(), all_hours)
             files = encode(frame, header, self._settings, Path(directory))
             published = [self._put(file, hours) for file in files]
         self._record(published, replaced_lead_hours=hours)

@@ -27,6 +27,7 @@ class FrameHeader:
 
     `ensemble_size` is the number of members that the run set out with, control included; `members`
     are those present. `attributes` go into the global attributes of formats that have them.
+    `run_lead_hours` are the lead times of the whole run, for formats that keep a run together.
     """
 
     init_time: datetime
@@ -36,15 +37,23 @@ class FrameHeader:
     grid: LatLonGrid
     layout: Layout
     attributes: Mapping[str, str] = field(default_factory=dict)
+    run_lead_hours: tuple[int, ...] = ()
 
     @classmethod
     def of(
-        cls, frame: Frame, settings: ProductSettings, ensemble_size: int, attributes: Mapping[str, str]
+        cls,
+        frame: Frame,
+        settings: ProductSettings,
+        ensemble_size: int,
+        attributes: Mapping[str, str],
+        run_lead_hours: tuple[int, ...],
     ) -> "FrameHeader":
         """The header of a frame published with these settings."""
         grid = settings.grid(frame.data)
         layout = Layout(settings.product, frame.init_time, grid.spacing_degrees)
-        return cls(frame.init_time, frame.lead_time, frame.members, ensemble_size, grid, layout, attributes)
+        return cls(
+            frame.init_time, frame.lead_time, frame.members, ensemble_size, grid, layout, attributes, run_lead_hours
+        )
 
     @property
     def lead_hours(self) -> int:

@@ -1,10 +1,11 @@
 """GRIB edition 2 through ecCodes: one file per lead time for control, members, mean and spread.
 
 Keys follow WMO-No. 306, volume I.2. Control and members use product definition template 4.1, mean and
-spread template 4.2. Each kind has a file of its own because readers that build one data cube per file
-(cfgrib) tell control from perturbed members, and mean from spread, by no key of the cube: in one file
-one would hide the other. Every message is decoded from its final octets and compared, keys and values,
-before it is written.
+spread template 4.2. The file of the members begins with the control, which ECMWF's client looks for there, and
+the control has a file of its own besides. Both are forecast products (code table 1.4): as control and perturbed
+forecast products, cfgrib would not take them as one cube. Mean and spread have files of their own because
+readers that build one data cube per file tell them apart by no key of the cube: in one file one would hide
+the other. Every message is decoded from its final octets and compared, keys and values, before it is written.
 """
 
 from dataclasses import dataclass
@@ -54,15 +55,15 @@ _CONTROL_KIND = _Kind(
     "control",
     "oper",
     "fc",
-    "cf",
-    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 3), ("typeOfEnsembleForecast", 1)),
+    "fc",
+    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 1), ("typeOfEnsembleForecast", 1)),
 )
 _MEMBER_KIND = _Kind(
     "members",
     "enfo",
     "ef",
-    "pf",
-    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 4), ("typeOfEnsembleForecast", 3)),
+    "fc",
+    (("productDefinitionTemplateNumber", 1), ("typeOfProcessedData", 1), ("typeOfEnsembleForecast", 3)),
 )
 _MEAN_KIND = _Kind(
     "mean",
@@ -106,9 +107,10 @@ class Grib2Writer:
         """Finish the files."""
         self.abort()
         header = self._header
-        members = {"control": (CONTROL,), "members": header.perturbed}
         return [
-            EncodedFile(self._key(kind), path, kind.name, MEDIA_TYPE, members.get(kind.name, header.members))
+            EncodedFile(
+                self._key(kind), path, kind.name, MEDIA_TYPE, (CONTROL,) if kind is _CONTROL_KIND else header.members
+            )
             for kind, path, _ in self._files.values()
         ]
 
@@ -132,6 +134,8 @@ class Grib2Writer:
         message = _encode(handle, self._settings.bits_per_value, values, number)
         _verify(message, self._expected(message, kind, slab, number), values, describe(slab))
         file.write(message)
+        if kind is _CONTROL_KIND and _MEMBER_KIND.name in self._files:
+            self._files[_MEMBER_KIND.name][2].write(message)
 
     def _expected(self, message: bytes, kind: _Kind, slab: Slab, number: int | None) -> dict[str, int | float | str]:
         """Keys that a reader must find in the message.

@@ -25,11 +25,15 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def encode_frame(
-    frame: Frame, settings: ProductSettings, directory: Path, ensemble_size: int = 4
+    frame: Frame,
+    settings: ProductSettings,
+    directory: Path,
+    ensemble_size: int = 4,
+    run_lead_hours: tuple[int, ...] = (0, 6, 12),
 ) -> dict[tuple[str, str], EncodedFile]:
     """All files of a frame, by suffix and kind."""
     directory.mkdir(exist_ok=True)
-    header = FrameHeader.of(frame, settings, ensemble_size, {"title": "test"})
+    header = FrameHeader.of(frame, settings, ensemble_size, {"title": "test"}, run_lead_hours)
     files = encode(frame, header, settings, directory)
     return {(file.path.suffix, file.kind): file for file in files}
 

@@ -56,7 +56,7 @@ def test_cfgrib_opens_each_file_in_one_line_with_all_fields(lead_hours: int, tmp
     for (_, kind), file in files.items():
         opened = open_with_cfgrib(file.path)
         assert set(opened.data_vars) == {"z", "t", "u", "v", "q", "msl", "sp", "tcwv"}
-        members = {"number": 3} if kind == "members" else {}
+        members = {"number": 4} if kind == "members" else {}
         assert dict(opened.sizes) == {"isobaricInhPa": 2, "latitude": 37, "longitude": 72} | members
         assert opened.step.values == np.timedelta64(lead_hours, "h")
         assert opened.time.values == np.datetime64("1959-01-02T00")
@@ -71,8 +71,8 @@ def test_every_value_of_every_member_is_the_frames_within_the_packing_precision(
     for slab in slabs(make_frame(), settings):
         at = {} if slab.level is None else {"isobaricInhPa": slab.level}
         name = slab.field.short_name
-        decoded = [control[name].sel(at).values, *members[name].sel(at).values]
-        for values, found in zip(slab.values, decoded, strict=True):
+        np.testing.assert_array_equal(members[name].sel(at).isel(number=0).values, control[name].sel(at).values)
+        for values, found in zip(slab.values, members[name].sel(at).values, strict=True):
             span = values.max() - values.min()
             assert np.abs(found - values).max() <= span / 2**15 + 2e-7 * np.abs(values).max()
 
@@ -92,9 +92,10 @@ def test_mean_and_spread_files_hold_mean_and_spread(encoded: Files, settings: Pr
 def test_ensemble_keys_of_control_and_members(encoded: Files):
     names = ("productDefinitionTemplateNumber", "typeOfEnsembleForecast", "perturbationNumber", "dataType")
     names += ("numberOfForecastsInEnsemble", "typeOfProcessedData", "typeOfGeneratingProcess")
-    assert keys(encoded[".grib2", "control"].path, *names) == {(1, 1, 0, "cf", 4, 3, 4)}
-    expected = {(1, 3, number, "pf", 4, 4, 4) for number in (1, 2, 3)}
-    assert keys(encoded[".grib2", "members"].path, *names) == expected
+    control = (1, 1, 0, "fc", 4, 1, 4)
+    assert keys(encoded[".grib2", "control"].path, *names) == {control}
+    expected = {(1, 3, number, "fc", 4, 1, 4) for number in (1, 2, 3)}
+    assert keys(encoded[".grib2", "members"].path, *names) == expected | {control}
 
 
 def test_ensemble_keys_of_mean_and_spread(encoded: Files):
@@ -124,9 +125,9 @@ def test_single_level_fields_have_the_short_names_that_users_type(encoded: Files
 def test_a_dropped_member_is_absent_and_the_rest_keep_their_numbers(settings: ProductSettings, tmp_path: Path):
     files = encode_frame(make_frame(members=(0, 1, 3)), settings, tmp_path)
     names = ("perturbationNumber", "numberOfForecastsInEnsemble")
-    assert keys(files[".grib2", "members"].path, *names) == {(1, 4), (3, 4)}
+    assert keys(files[".grib2", "members"].path, *names) == {(0, 4), (1, 4), (3, 4)}
     assert keys(files[".grib2", "mean"].path, "numberOfForecastsInEnsemble") == {(3,)}
-    assert files[".grib2", "members"].members == (1, 3)
+    assert files[".grib2", "members"].members == (0, 1, 3)
 
 
 def test_without_control_there_is_no_control_file(settings: ProductSettings, tmp_path: Path):
