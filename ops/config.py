@@ -110,11 +110,38 @@ class ProductsSettings(Section):
     )
     generating_process: int | None = Field(default=None, ge=0, description="GRIB generating process identifier.")
     bits_per_value: int | None = Field(default=None, ge=8, le=24, description="Bits per packed GRIB value.")
-    chart_lead_hours: tuple[int, ...] | None = Field(default=None, description="Lead times of the chart's panels [h].")
 
     institution: str = Field(default="unspecified", description="Who issues the products, as told in their metadata.")
     licence: str | None = Field(
         default=None, description="Licence of the products; unset: that of the model's weights."
+    )
+
+    def chosen(self) -> dict[str, Any]:
+        """What was set, by name."""
+        return self.model_dump(exclude_none=True)
+
+
+class PlaceSettings(Section):
+    """A point that has values and a plume of its own."""
+
+    name: str
+    latitude: float
+    longitude: float
+
+
+class ChartSettings(Section):
+    """What is drawn of a run; what is left unset is the publisher's choice."""
+
+    lead_hours: tuple[int, ...] | None = Field(
+        default=None,
+        description="Lead times of the maps [h], one panel each; unset: 72, 120, 168, 240; empty: no maps.",
+    )
+    places: tuple[PlaceSettings, ...] | None = Field(
+        default=None,
+        description="Places with values and a plume each: name, latitude, longitude; unset: eight cities; empty: none.",
+    )
+    seconds: float | None = Field(
+        default=None, gt=0, description="No chart is begun later than this after the first [s]; unset: 300."
     )
 
     def chosen(self) -> dict[str, Any]:
@@ -152,6 +179,7 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     forecast: ForecastSettings = ForecastSettings()
     products: ProductsSettings = ProductsSettings()
+    charts: ChartSettings = ChartSettings()
     lease: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
 

@@ -44,7 +44,8 @@ class Plan:
         spec: dict[str, Any] = asdict(self.spec) | {"init_time": self.cycle.isoformat()}
         hours = {f"{name}_hours": spec.pop(name) / timedelta(hours=1) for name in ("duration", "interval", "window")}
         source = self.settings.source.model_dump(mode="json")
-        return spec | hours | {"product": product, "source": source, "products": self.settings.products.chosen()}
+        wanted = {"products": self.settings.products.chosen(), "charts": self.settings.charts.chosen()}
+        return spec | hours | {"product": product, "source": source, **wanted}
 
     def seeds(self) -> dict[str, Any]:
         """What each member's randomness comes from."""
@@ -81,6 +82,7 @@ def _config_hash(settings: Settings, spec: ForecastSpec) -> str:
         "source": settings.source.name,
         "input": digest(settings.source.path) if settings.source.path else None,
         "products": settings.products.chosen(),
+        "charts": settings.charts.chosen(),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

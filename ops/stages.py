@@ -28,6 +28,7 @@ from ops.plan import Plan
 from ops.progress import Progress
 from ops.recorder import Recorder
 from publish.manifest import Manifest, PublishedObject, RunInfo
+from publish.places import Place
 from publish.product import ProductSettings
 from publish.publisher import Publisher
 from publish.stores import Store
@@ -135,6 +136,10 @@ def product_settings(work: Work) -> ProductSettings:
     of_the_run = {"institution", "licence"}
     known: dict[str, Any] = {name: value for name, value in chosen.items() if name not in of_the_run}
     known["product"] = work.product
+    charts = work.plan.settings.charts
+    known |= {f"chart_{name}": value for name, value in charts.chosen().items() if name != "places"}
+    if charts.places is not None:
+        known["places"] = tuple(Place(one.name, one.latitude, one.longitude) for one in charts.places)
     return ProductSettings(**known)
 
 

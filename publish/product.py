@@ -16,6 +16,7 @@ from forecast.fields import LEVEL_FIELDS, SURFACE_FIELDS, Field, GribParameter
 from forecast.frame import Frame
 from forecast.grids import GaussianGrid, LatLonGrid, Regridder
 from publish import derive
+from publish.places import DEFAULT_PLACES, Place, require_distinct
 
 GEOPOTENTIAL_HEIGHT = Field(
     "geopotential_height",
@@ -63,7 +64,8 @@ class ProductSettings:
     None takes the widest usual spacing that is no coarser than the model's grid. `levels` [hPa]. `centre`,
     `subcentre`, `production_status` and `generating_process` are the GRIB2 identity of the issuer:
     centre 255 claims none (WMO common code table C-11), status 0 is operational, 1 test, 2 research.
-    `chart_lead_hours` are the panels of the ensemble chart. Raises ProductError when invalid.
+    `chart_lead_hours` are the panels of maps, `places` those with values and plumes of their own, and no chart
+    is begun later than `chart_seconds` after the first. Raises ProductError when invalid.
     """
 
     product: str = "sigmacast"
@@ -76,7 +78,9 @@ class ProductSettings:
     production_status: int = 2
     generating_process: int = 1
     bits_per_value: int = 16
-    chart_lead_hours: tuple[int, ...] = (120, 240)
+    chart_lead_hours: tuple[int, ...] = (72, 120, 168, 240)
+    chart_seconds: float = 300.0
+    places: tuple[Place, ...] = DEFAULT_PLACES
 
     def __post_init__(self) -> None:
         _require_known("fields", self.fields, tuple(PUBLISHABLE))
@@ -87,6 +91,10 @@ class ProductSettings:
             raise ProductError(f"a product name has letters, digits and hyphens only, got {self.product!r}")
         if not 8 <= self.bits_per_value <= 24:
             raise ProductError(f"expected 8 to 24 bits per value, got {self.bits_per_value}")
+        try:
+            require_distinct(self.places)
+        except ValueError as error:
+            raise ProductError(str(error)) from None
 
     def grid(self, data: xr.Dataset) -> LatLonGrid:
         """The grid to publish the frame data on."""

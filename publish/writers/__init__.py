@@ -6,6 +6,7 @@ from publish.product import ProductSettings
 from publish.writers.base import EncodedFile, FrameHeader, Writer, WriterError
 from publish.writers.grib2 import Grib2Writer
 from publish.writers.netcdf import NetcdfWriter
+from publish.writers.places import PlacesWriter
 
 __all__ = ["EncodedFile", "FrameHeader", "Writer", "WriterError", "open_writers"]
 
@@ -13,5 +14,6 @@ _WRITERS: dict[str, type[Grib2Writer] | type[NetcdfWriter]] = {"grib2": Grib2Wri
 
 
 def open_writers(header: FrameHeader, settings: ProductSettings, directory: Path) -> list[Writer]:
-    """One writer per format of the settings, writing the files of one lead time below `directory`."""
-    return [_WRITERS[name](header, settings, directory) for name in settings.formats]
+    """One writer per format of the settings, and one for its places, writing one lead time's files in `directory`."""
+    writers: list[Writer] = [_WRITERS[name](header, settings, directory) for name in settings.formats]
+    return [*writers, PlacesWriter(header, settings, directory)] if settings.places else writers

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ops import config
-from ops.config import ProductsSettings, load
+from ops.config import ChartSettings, ProductsSettings, load
 from ops.errors import ConfigurationError
 
 
@@ -127,4 +127,17 @@ def test_product_settings_are_the_publishers():
     from publish.product import ProductSettings
 
     of_the_run = {"institution", "licence"}
-    assert {field.name for field in fields(ProductSettings)} == set(ProductsSettings.model_fields) - of_the_run
+    drawn = {name if name == "places" else f"chart_{name}" for name in ChartSettings.model_fields}
+    known = set(ProductsSettings.model_fields) - of_the_run | drawn
+    assert {field.name for field in fields(ProductSettings)} == known
+
+
+def test_places_are_tables_of_their_own(tmp_path):
+    file = tmp_path / "places.toml"
+    file.write_text('[[charts.places]]\nname = "Zürich"\nlatitude = 47.38\nlongitude = 8.54\n')
+    assert [vars(place) for place in load(file).charts.places] == [
+        {"name": "Zürich", "latitude": 47.38, "longitude": 8.54}
+    ]
+    file.write_text('[[charts.places]]\nname = "Zürich"\nlatitude = 47.38\n')
+    with pytest.raises(ConfigurationError, match="charts.places.0.longitude"):
+        load(file)

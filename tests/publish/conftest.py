@@ -14,8 +14,8 @@ from tests.publish.frames import LEVELS, make_frame
 
 @pytest.fixture(scope="session")
 def settings() -> ProductSettings:
-    """All standard fields on the levels of the test frames."""
-    return ProductSettings(levels=LEVELS)
+    """All standard fields on the levels of the test frames, and no places."""
+    return ProductSettings(levels=LEVELS, places=())
 
 
 @pytest.fixture

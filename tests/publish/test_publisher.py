@@ -15,7 +15,9 @@ from publish.publisher import AlreadyPublished, IncompleteRun, Publisher
 from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
 from tests.publish.frames import INIT_TIME, make_frame, make_run
 
-SMALL = ProductSettings(levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(6,))
+SMALL = ProductSettings(
+    levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(6,), places=()
+)
 NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
 MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
 PROGRESS = "19590102/00z/sigmacast/5p0/in-progress.json"
