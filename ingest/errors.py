@@ -8,6 +8,7 @@ Every error says what the caller should do:
     ├── Denied            refuses us: check credentials, licence or address
     ├── Gone              no longer there, or never was: use another source or path
     ├── Broken            damaged or cut off: fetch the file again
+    │   └── Changed       replaced while it was read: fetch it again from its start
     ├── Incomplete        sound, but variables, levels or places are missing: add the files that hold them
     └── Refused           sound, but not a global analysis in the units expected: give another file
         └── WrongTime     valid at another time: ask for that cycle, or give the file of this one
@@ -23,7 +24,14 @@ class NotYetAvailable(SourceError):
 
 
 class Busy(SourceError):
-    """The source is overloaded or does not answer; try again later, or another mirror."""
+    """The source is overloaded or does not answer; try again later, or another mirror.
+
+    `retry_after` is how long the source asks to be left alone [s], None when it does not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Denied(SourceError):
@@ -36,6 +44,10 @@ class Gone(SourceError):
 
 class Broken(SourceError):
     """The bytes are damaged or cut off; fetch the file again."""
+
+
+class Changed(Broken):
+    """The bytes are of another issue than those before; fetch the file again from its start."""
 
 
 class Incomplete(SourceError):

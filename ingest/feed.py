@@ -94,9 +94,17 @@ class Remote(Protocol):
         ...
 
     def size(self) -> int:
-        """Its length [bytes]."""
+        """Its length [bytes], asked anew each time."""
+        ...
+
+    def version(self) -> str | None:
+        """What differs when its content does, such as an ETag, as of the last `size`; None when nobody tells."""
         ...
 
     def read(self, part: Part, timeout: float) -> Iterator[bytes]:
-        """The bytes of a range, in blocks; no block may take longer than the timeout [s]."""
+        """The bytes of a range, in blocks, from another thread for each range.
+
+        Raises Busy when a block takes longer than the timeout [s], Broken when the bytes end early, and
+        Changed when the object is not the one that `size` and `version` told of.
+        """
         ...

@@ -1,0 +1,179 @@
+"""Objects of web servers, read in ranges: what their answers mean, in the errors of `ingest.errors`.
+
+Ranges and their answers: RFC 9110, sections 14 and 15.3.7; Retry-After: section 10.2.3.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from ingest.errors import Broken, Busy, Changed, Denied, Gone, NotYetAvailable, SourceError
+from ingest.feed import Part
+
+_BLOCK = 64 * 1024
+_CONNECT_SECONDS = 10.0
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+def new_session(connections: int) -> requests.Session:
+    """A session that keeps this many connections open to each server and asks for bytes as they are."""
+    session = requests.Session()
+    session.headers["Accept-Encoding"] = "identity"
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+    return session
+
+
+def without_secrets(url: str) -> str:
+    """The address without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+class HttpRemote:
+    """An object at an address; `timeout` [s] bounds the wait for the answer to `size`."""
+
+    def __init__(self, url: str, session: requests.Session, timeout: float = 30.0) -> None:
+        self._url = url
+        self._session = session
+        self._timeout = timeout
+        self._known: tuple[int, str | None] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Its address, without credentials."""
+        return without_secrets(self._url)
+
+    def size(self) -> int:
+        """Its length [bytes], by a HEAD request; raises SourceError."""
+        self._known = None
+        with self._answer("HEAD", self._timeout, {}) as response:
+            length = response.headers.get("Content-Length", "")
+            if not length.isdigit():
+                raise Broken(f"{self.uri}: expected its length from the server, found {length!r}; try another mirror")
+            self._known = int(length), response.headers.get("ETag")
+        return self._known[0]
+
+    def version(self) -> str | None:
+        """Its ETag as of the last `size`."""
+        return self._known[1] if self._known else None
+
+    def read(self, part: Part, timeout: float) -> Iterator[bytes]:
+        """The bytes of a range, in blocks; raises SourceError, see `ingest.feed.Remote`."""
+        wanted = {"Range": f"bytes={part.offset}-{part.offset + part.length - 1}"}
+        with self._answer("GET", timeout, wanted) as response:
+            skip = self._offset_within(response, part)
+            yield from self._cut(self._blocks(response, timeout), skip, part)
+
+    @contextmanager
+    def _answer(self, method: str, timeout: float, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+        limits = (min(timeout, _CONNECT_SECONDS), timeout)
+        try:
+            response = self._session.request(
+                method, self._url, headers=headers, timeout=limits, stream=True, allow_redirects=True
+            )
+        except requests.Timeout as error:
+            raise Busy(f"{self.uri}: no answer within {timeout:.0f} s; try again later") from error
+        except requests.ConnectionError as error:
+            raise Busy(f"{self.uri}: the connection failed ({_reason(error)}); try again later") from error
+        except requests.RequestException as error:
+            raise Denied(f"{self.uri}: the request cannot be made ({_reason(error)}); check the address") from error
+        with response:
+            if response.status_code not in (200, 206):
+                raise _error_of(response, self.uri)
+            yield response
+
+    def _offset_within(self, response: requests.Response, part: Part) -> int:
+        """How many bytes of the body come before the range; a server may answer with more than was asked for."""
+        self._check_version(response.headers.get("ETag"))
+        if response.status_code == 200:
+            return part.offset
+        given = response.headers.get("Content-Range", "")
+        match = _RANGE.fullmatch(given)
+        if match is None or not int(match[1]) <= part.offset <= int(match[2]):
+            raise Broken(f"{self.uri}: expected a range from byte {part.offset}, the server sent {given!r}")
+        if self._known and match[3] not in ("*", str(self._known[0])):
+            raise Changed(f"{self.uri}: expected an object of {self._known[0]} bytes, found {match[3]}; fetch it again")
+        return part.offset - int(match[1])
+
+    def _check_version(self, etag: str | None) -> None:
+        before = self.version()
+        if before is not None and etag is not None and etag != before:
+            raise Changed(f"{self.uri}: it was replaced while it was read ({before} by {etag}); fetch it again")
+
+    def _cut(self, blocks: Iterator[bytes], skip: int, part: Part) -> Iterator[bytes]:
+        """The blocks without the first `skip` bytes, up to the length of the part."""
+        left = part.length
+        for block in blocks:
+            kept = block[skip : skip + left]
+            skip = max(skip - len(block), 0)
+            left -= len(kept)
+            if kept:
+                yield kept
+            if left == 0:
+                return
+        raise Broken(f"{self.uri}: expected {part.length} bytes from {part.offset}, the last {left} did not come")
+
+    def _blocks(self, response: requests.Response, timeout: float) -> Iterator[bytes]:
+        come, begun = 0, time.monotonic()
+        with _reading(self.uri, timeout):
+            while data := response.raw.read1(_BLOCK):
+                yield data
+                come += len(data)
+                waited = time.monotonic() - begun
+                if come >= _BLOCK:
+                    come, begun = 0, time.monotonic()
+                elif waited > timeout:
+                    raise Busy(f"{self.uri}: only {come} bytes came in {waited:.0f} s; try again later")
+
+
+@contextmanager
+def _reading(uri: str, timeout: float) -> Iterator[None]:
+    try:
+        yield
+    except urllib3.exceptions.TimeoutError as error:
+        raise Busy(f"{uri}: nothing came for {timeout:.0f} s; try again later") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Broken(f"{uri}: the transfer was cut off ({_reason(error)}); fetch it again") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The kind of the innermost error: its text may repeat an address with credentials."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return type(error).__name__
+
+
+def _error_of(response: requests.Response, uri: str) -> SourceError:
+    status = response.status_code
+    said = f"{uri}: the server answered {status} {response.reason or ''}".rstrip()
+    if status == 404:
+        return NotYetAvailable(f"{said}; ask again after the source's latency")
+    if status == 410:
+        return Gone(f"{said}; use another source")
+    if status in (408, 425, 429) or status >= 500:
+        return Busy(f"{said}; try again later", _retry_after(response.headers.get("Retry-After")))
+    if status == 416:
+        return Broken(f"{said}: the object is shorter than its index says; fetch it again")
+    return Denied(f"{said}; check credentials, licence and address")
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds from a header that gives seconds or a date; None when it gives neither."""
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((moment.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
