@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import xarray as xr
@@ -25,12 +25,15 @@ class Origin(TypedDict):
 
 
 class InputFile(TypedDict):
-    """One file that was read."""
+    """One file that was read; `valid_time` and `retrieved_at` in ISO 8601, `details` such as ERA5's expver."""
 
     uri: str
     sha256: str
     bytes: int
     source: str
+    valid_time: NotRequired[str]
+    retrieved_at: NotRequired[str]
+    details: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +43,14 @@ class Analysis:
     `dataset` holds float32 variables named as in `forecast.fields`: the level fields with dimensions
     (level, longitude, latitude) and the forcing fields with (longitude, latitude); levels in hPa, top
     first; longitudes from 0, latitudes south first; no missing values. `provenance` tells for each
-    variable how the values of each level came to be.
+    variable how the values of each level came to be; `plan` is the plan it was made by, where there was one.
     """
 
     dataset: xr.Dataset
     valid_time: datetime
     provenance: dict[str, list[Origin]]
     inputs: list[InputFile]
+    plan: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         require_utc(self.valid_time)
@@ -86,7 +90,7 @@ class Analysis:
             raise Broken(f"{path}: expected a saved analysis, but it cannot be read: {error}") from error
         dataset.attrs.pop("Conventions", None)
         valid_time = datetime.fromisoformat(document["valid_time"]).astimezone(UTC)
-        analysis = cls(dataset, valid_time, document["provenance"], document["inputs"])
+        analysis = cls(dataset, valid_time, document["provenance"], document["inputs"], document["plan"])
         if analysis.sha256 != expected:
             raise Broken(f"{path}: expected content with SHA-256 {expected}, found {analysis.sha256}")
         return analysis
@@ -96,5 +100,6 @@ class Analysis:
             "valid_time": self.valid_time.isoformat(),
             "provenance": self.provenance,
             "inputs": self.inputs,
+            "plan": self.plan,
         }
         return json.dumps(content, sort_keys=True)

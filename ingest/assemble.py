@@ -16,16 +16,23 @@ from ingest.analysis import Analysis, InputFile, Origin
 from ingest.canonical import RawField, canonical_dataset
 from ingest.checks import check_analysis, check_field, check_levels
 from ingest.consistency import check_hydrostatic, check_winds
-from ingest.errors import Refused
+from ingest.errors import Incomplete, Refused
 from ingest.fill import Column, fill_cloud, fill_geopotential, fill_held, fill_temperature
 from ingest.forcing import forcing_fields
+from ingest.recipes import (
+    AS_GIVEN,
+    FROM_HEIGHT,
+    FROM_MIXING_RATIO,
+    FROM_RELATIVE_HUMIDITY,
+    ICE,
+    LIQUID,
+    REGRIDDED,
+    SHARE_OF_CLOUD,
+    on_top,
+)
 from ingest.source import ModelNeeds
 
 Array = NDArray[Any]
-
-_LIQUID = "mass_fraction_of_cloud_liquid_water_in_air"
-_ICE = "mass_fraction_of_cloud_ice_in_air"
-_REGRIDDED = "conservative regridding"
 
 
 @dataclass
@@ -60,15 +67,16 @@ class Assembly:
         self._levels: dict[str, LevelStore] = {}
         self._surface: dict[str, RawField] = {}
         self._digests: dict[tuple[str, int | None], tuple[bytes, str]] = {}
-        self._members: dict[int, str] = {}
+        self._above = LevelStore()
+        self._members: dict[str, tuple[int, str]] = {}
         self._regridders: dict[bytes, Regridder] = {}
 
-    def add(self, raw: RawField) -> None:
-        """Check and keep one field; one without any value counts as absent.
+    def add(self, raw: RawField, feed: str | None = None) -> None:
+        """Check and keep one field of a feed, or of a file; one without any value counts as absent.
 
         Raises SourceError when it is not sound, or contradicts an earlier one.
         """
-        self._require_one_member(raw)
+        self._require_one_member(raw, feed)
         if np.isnan(raw.values).all() or self._is_repeated(raw):
             return
         check_field(raw)
@@ -76,7 +84,16 @@ class Assembly:
             self._surface[raw.quantity.name] = raw
         else:
             store = self._levels.setdefault(raw.quantity.name, LevelStore())
-            store.put(raw.level, self._regridder(raw.grid)(raw.values), f"as given; {_REGRIDDED}", raw.file_name)
+            store.put(raw.level, self._regridder(raw.grid)(raw.values), f"{AS_GIVEN}; {REGRIDDED}", raw.file_name)
+
+    def add_above(self, raw: RawField) -> None:
+        """Check and keep a geopotential [m2 s-2], or a height as such, that only tells thickness above the seam.
+
+        The seam is the highest level of the geopotentials that `add` was given; it must be among these too.
+        """
+        check_field(raw)
+        if raw.level is not None:
+            self._above.put(raw.level, self._regridder(raw.grid)(raw.values), REGRIDDED, raw.file_name)
 
     def build(self, cycle: datetime, inputs: list[InputFile]) -> Analysis:
         """The analysis; raises Incomplete, Broken or Refused when the fields do not make one."""
@@ -90,13 +107,12 @@ class Assembly:
         dataset = canonical_dataset(arrays, self._needs)
         return check_analysis(Analysis(dataset, cycle, provenance, inputs), cycle, self._needs)
 
-    def _require_one_member(self, raw: RawField) -> None:
-        self._members.setdefault(raw.member, raw.origin)
-        if len(self._members) > 1:
-            (one, first), (two, second) = list(self._members.items())[:2]
+    def _require_one_member(self, raw: RawField, feed: str | None) -> None:
+        one, first = self._members.setdefault(feed or "", (raw.member, raw.origin))
+        if one != raw.member:
             raise Refused(
-                f"{self._where}: expected one analysis, found members {one} ({first}) and {two} ({second}) of an "
-                "ensemble; give a file with a single analysis or member"
+                f"{self._where}: expected one analysis, found members {one} ({first}) and {raw.member} "
+                f"({raw.origin}) of an ensemble; give a file with a single analysis or member"
             )
 
     def _is_repeated(self, raw: RawField) -> bool:
@@ -122,24 +138,40 @@ class Assembly:
         given = self._levels
         temperature = given.get("air_temperature", LevelStore())
         stores = {name: given.get(name, LevelStore()) for name in LEVEL_FIELDS}
-        _complete(stores["geopotential"], given.get("geopotential_height"), "height times 9.80665", lambda _, z: z)
+        _complete(stores["geopotential"], given.get("geopotential_height"), FROM_HEIGHT, lambda _, z: z)
+        self._place_on_top(stores["geopotential"])
         _complete(
             stores["specific_humidity"],
             _with_temperature(given.get("relative_humidity"), temperature),
-            "from relative humidity and temperature, saturation over mixed phase (IFS)",
+            FROM_RELATIVE_HUMIDITY,
             lambda level, r: moisture.specific_humidity(r, temperature.values[level], 100.0 * level),
         )
         water, ice = given.get("cloud_mixing_ratio"), given.get("cloud_ice_mixing_ratio")
-        if ice is None and not stores[_ICE].values:
+        if ice is None and not stores[ICE].values:
             self._split_cloud(stores, _with_temperature(water, temperature), temperature)
         else:
-            _complete(stores[_LIQUID], water, "from mixing ratio", lambda _, r: moisture.specific_content(r))
-            _complete(stores[_ICE], ice, "from mixing ratio", lambda _, r: moisture.specific_content(r))
+            _complete(stores[LIQUID], water, FROM_MIXING_RATIO, lambda _, r: moisture.specific_content(r))
+            _complete(stores[ICE], ice, FROM_MIXING_RATIO, lambda _, r: moisture.specific_content(r))
         return stores
+
+    def _place_on_top(self, heights: LevelStore) -> None:
+        """Continue the geopotential above its highest level with the thickness that another source has there."""
+        above = self._above.values
+        if not above or not heights.values:
+            return
+        seam = min(heights.values)
+        if seam not in above:
+            raise Incomplete(
+                f"{self._where}: expected a geopotential at {seam} hPa to place the upper levels on, "
+                f"found {sorted(above)} hPa; add the field at {seam} hPa"
+            )
+        for level in sorted((level for level in above if level < seam), reverse=True):
+            _, source = self._above.methods[level]
+            values = heights.values[seam] + (above[level] - above[seam])
+            heights.put(level, values, f"{on_top(seam)}; {REGRIDDED}", source)
 
     def _split_cloud(self, stores: dict[str, LevelStore], total: LevelStore | None, temperature: LevelStore) -> None:
         """Ice and liquid from one mixing ratio of all cloud, by temperature."""
-        method = "share of total cloud mixing ratio by temperature, mixed phase from 250.16 to 273.16 K (IFS)"
 
         def liquid(level: int, ratio: Array) -> Array:
             return moisture.specific_content(ratio) * moisture.liquid_share(temperature.values[level])
@@ -147,8 +179,8 @@ class Assembly:
         def frozen(level: int, ratio: Array) -> Array:
             return moisture.specific_content(ratio) * (1.0 - moisture.liquid_share(temperature.values[level]))
 
-        _complete(stores[_LIQUID], total, method, liquid)
-        _complete(stores[_ICE], total, method, frozen)
+        _complete(stores[LIQUID], total, SHARE_OF_CLOUD, liquid)
+        _complete(stores[ICE], total, SHARE_OF_CLOUD, frozen)
 
     def _check_consistency(self, stores: dict[str, LevelStore]) -> None:
         """Check the levels of the state against each other, before any is filled."""
@@ -167,7 +199,7 @@ class Assembly:
         levels, shape = self._needs.levels, self._needs.grid.shape
         columns = {}
         for name, store in stores.items():
-            if name in (_LIQUID, _ICE):
+            if name in (LIQUID, ICE):
                 columns[name] = fill_cloud(store.values, levels, store.origins(), shape)
             elif name == "air_temperature":
                 columns[name] = fill_temperature(store.values, levels, store.origins())
@@ -199,7 +231,7 @@ def _complete(store: LevelStore, other: LevelStore | None, how: str, convert: Ca
     for level, values in other.values.items():
         if level not in store.values:
             method, source = other.methods[level]
-            store.put(level, convert(level, values), method.replace("as given", how), source)
+            store.put(level, convert(level, values), method.replace(AS_GIVEN, how), source)
 
 
 def _with_temperature(store: LevelStore | None, temperature: LevelStore) -> LevelStore | None:

@@ -6,7 +6,7 @@ nothing is extrapolated linearly: temperature relaxes to the standard atmosphere
 are held, cloud is zero, and geopotential follows hydrostatically.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -37,15 +37,14 @@ def fill_temperature(given: Mapping[int, Array], levels: tuple[int, ...], origin
     top = min(given)
     anomaly = given[top] - standard_temperature(top)
     above = {level: standard_temperature(level) + anomaly * (level / top) for level in levels if level < top}
-    method = f"standard atmosphere 1976 plus the anomaly at {top} hPa, damped in proportion to pressure"
-    return _fill(given, levels, origins, above, method)
+    return _fill(given, levels, origins, above, relaxed_method)
 
 
 def fill_held(given: Mapping[int, Array], levels: tuple[int, ...], origins: list[Origin]) -> Column:
     """Wind or humidity; above the top held at the value there."""
     top = min(given)
     above = {level: given[top] for level in levels if level < top}
-    return _fill(given, levels, origins, above, f"held from {top} hPa")
+    return _fill(given, levels, origins, above, held_method)
 
 
 def fill_cloud(
@@ -54,10 +53,10 @@ def fill_cloud(
     """Cloud condensate; zero above the top and below the bottom of what is given, or everywhere if nothing is."""
     zero = np.zeros(shape, dtype=np.float32)
     if not given:
-        absent: Origin = {"levels": list(levels), "method": "zero: the files hold no cloud", "source": FILLED}
+        absent: Origin = {"levels": list(levels), "method": no_cloud_method((), levels[0]), "source": FILLED}
         return Column(np.stack([zero] * len(levels)), [absent])
     outside = {level: zero for level in levels if not min(given) <= level <= max(given)}
-    return _fill(given, levels, origins, outside, "zero: the files hold no cloud here")
+    return _fill(given, levels, origins, outside, no_cloud_method)
 
 
 def fill_geopotential(
@@ -71,12 +70,40 @@ def fill_geopotential(
     for level in sorted((level for level in levels if level < ordered[0]), reverse=True):
         below = min(known)
         known[level] = known[below] + thickness(virtual[below], virtual[level], below, level)
-    filled = [
-        _origin(level, f"hydrostatic with virtual temperature{_between_text(level, ordered)}")
-        for level in levels
-        if level not in given
-    ]
+    filled = [_origin(level, hydrostatic_method(given, level)) for level in levels if level not in given]
     return Column(np.stack([known[level] for level in levels]), _merged(levels, origins, filled))
+
+
+Method = Callable[[Collection[int], int], str]
+"""Tells, from the levels given [hPa], by which method another level is filled."""
+
+
+def relaxed_method(given: Collection[int], level: int) -> str:
+    """How temperature is filled at a level."""
+    if level < min(given):
+        return f"standard atmosphere 1976 plus the anomaly at {min(given)} hPa, damped in proportion to pressure"
+    return f"linear in log pressure{_between_text(level, sorted(given))}"
+
+
+def held_method(given: Collection[int], level: int) -> str:
+    """How a wind or humidity is filled at a level."""
+    if level < min(given):
+        return f"held from {min(given)} hPa"
+    return f"linear in log pressure{_between_text(level, sorted(given))}"
+
+
+def no_cloud_method(given: Collection[int], level: int) -> str:
+    """How cloud is filled at a level."""
+    if not given:
+        return "zero: the files hold no cloud"
+    if not min(given) <= level <= max(given):
+        return "zero: the files hold no cloud here"
+    return f"linear in log pressure{_between_text(level, sorted(given))}"
+
+
+def hydrostatic_method(given: Collection[int], level: int) -> str:
+    """How geopotential is filled at a level."""
+    return f"hydrostatic with virtual temperature{_between_text(level, sorted(given))}"
 
 
 def _between(
@@ -99,19 +126,16 @@ def _fill(
     levels: tuple[int, ...],
     origins: list[Origin],
     outside: Mapping[int, Array],
-    outside_method: str,
+    method: Method,
 ) -> Column:
     ordered = sorted(given)
-    values, filled = [], []
+    values = []
     for level in levels:
         if level in given:
             values.append(given[level])
-        elif level in outside:
-            values.append(outside[level])
-            filled.append(_origin(level, outside_method))
         else:
-            values.append(_interpolated(given, ordered, level))
-            filled.append(_origin(level, f"linear in log pressure{_between_text(level, ordered)}"))
+            values.append(outside[level] if level in outside else _interpolated(given, ordered, level))
+    filled = [_origin(level, method(ordered, level)) for level in levels if level not in given]
     return Column(np.stack(values), _merged(levels, origins, filled))
 
 

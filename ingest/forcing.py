@@ -15,15 +15,10 @@ from forecast.grids import GaussianGrid, Grid, Regridder, RegularGrid
 from ingest.analysis import Origin
 from ingest.canonical import RawField
 from ingest.errors import Incomplete, Refused
+from ingest.recipes import AS_GIVEN, FREEZING_SEA, FROM_SURFACE, LAND, OPEN_WATER
 
 Array = NDArray[Any]
 
-FREEZING_SEA = 271.46
-"""Temperature [K] of sea water under ice, as in ERA5."""
-
-_LAND = 0.5
-_OPEN_WATER = 0.15
-"""Ice fraction below which the surface temperature is that of the water."""
 _LEAST_SEA = 0.4
 """Share of the globe that must have a sea surface temperature, and an ice fraction even where it is zero."""
 
@@ -50,7 +45,7 @@ def forcing_fields(
     suffix = "conservative regridding over sea, nearest sea point over land"
     return arrays, {
         "sea_surface_temperature": [{"levels": [], "method": f"{how}; {suffix}", "source": source.file_name}],
-        "sea_ice_area_fraction": [{"levels": [], "method": f"as given; {suffix}", "source": ice.file_name}],
+        "sea_ice_area_fraction": [{"levels": [], "method": f"{AS_GIVEN}; {suffix}", "source": ice.file_name}],
     }
 
 
@@ -74,14 +69,11 @@ def _sea_surface_temperature(fields: Mapping[str, RawField], where: str) -> tupl
     land = fields.get("land_area_fraction")
     if "sea_surface_temperature" in fields:
         field = fields["sea_surface_temperature"]
-        values, how = _masked(field, land), "as given"
+        values, how = _masked(field, land), AS_GIVEN
     elif "surface_temperature" in fields and land is not None:
         field, ice = fields["surface_temperature"], fields["sea_ice_area_fraction"]
         values = _open_water(_masked(field, land), _on_same_grid(ice, field))
-        how = (
-            f"surface temperature where land fraction < {_LAND} and ice fraction < {_OPEN_WATER}, "
-            f"{FREEZING_SEA} K under ice"
-        )
+        how = FROM_SURFACE
     else:
         raise Incomplete(
             f"{where}: expected the sea surface temperature, or the surface temperature with a land-sea mask, found "
@@ -92,7 +84,7 @@ def _sea_surface_temperature(fields: Mapping[str, RawField], where: str) -> tupl
 
 
 def _open_water(surface: Array, ice: Array) -> Array:
-    water = np.where(np.nan_to_num(ice) < _OPEN_WATER, np.maximum(surface, FREEZING_SEA), FREEZING_SEA)
+    water = np.where(np.nan_to_num(ice) < OPEN_WATER, np.maximum(surface, FREEZING_SEA), FREEZING_SEA)
     return np.where(np.isnan(surface), np.nan, water)
 
 
@@ -100,7 +92,7 @@ def _masked(field: RawField, land: RawField | None) -> Array:
     """Values with NaN over land, where a land-sea mask is given on the same grid."""
     if land is None or not _same_grid(land.grid, field.grid):
         return field.values
-    return np.where(land.values < _LAND, field.values, np.nan)
+    return np.where(land.values < LAND, field.values, np.nan)
 
 
 def _on_same_grid(field: RawField, other: RawField) -> Array:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from db import products, runs
 from db.products import NewInput, NewLoss, NewProduct
 from forecast.frame import Frame
 from forecast.times import lead_hours
-from ingest.analysis import Analysis
+from ingest.analysis import Analysis, InputFile
 from ingest.errors import Broken
 from ingest.source import ModelNeeds, Source
 from ops import log
@@ -100,11 +100,29 @@ def _saved(path: Path) -> Analysis | None:
 
 
 def _record_analysis(work: Work, analysis: Analysis) -> None:
-    inputs = [NewInput(valid_time=analysis.valid_time, **one) for one in analysis.inputs]
+    inputs = [_input(one, analysis.valid_time) for one in analysis.inputs]
     provenance: dict[str, Any] = {"analysis_sha256": analysis.sha256, "variables": analysis.provenance}
+    if analysis.plan is not None:
+        provenance["plan"] = analysis.plan
     with work.recorder.writing() as session:
         products.record_inputs(session, work.recorder.run_id, inputs)
         runs.amend(session, work.recorder.run_id, provenance=provenance)
+
+
+def _input(one: InputFile, valid_time: datetime) -> NewInput:
+    """A file that was read as a row of the history."""
+    own = one.get("valid_time")
+    details: dict[str, Any] = dict(one.get("details", {}))
+    if "retrieved_at" in one:
+        details["retrieved_at"] = one["retrieved_at"]
+    return NewInput(
+        uri=one["uri"],
+        source=one["source"],
+        sha256=one["sha256"],
+        bytes=one["bytes"],
+        valid_time=datetime.fromisoformat(own) if own else valid_time,
+        provenance=details or None,
+    )
 
 
 def run_info(work: Work, analysis: Analysis) -> RunInfo:
@@ -126,8 +144,16 @@ def run_info(work: Work, analysis: Analysis) -> RunInfo:
         versions={name: str(version) for name, version in sorted((row.software or {}).items()) if version},
         institution=wanted.institution,
         licence=wanted.licence or checkpoint.provenance.licence,
-        extra={"analysis": analysis.provenance},
+        extra=_how_it_started(analysis),
     )
+
+
+def _how_it_started(analysis: Analysis) -> dict[str, Any]:
+    """What products say of the analysis: each variable's origin, the plan, and in what it was worse than planned."""
+    told: dict[str, Any] = {"analysis": analysis.provenance}
+    if analysis.plan is not None:
+        told |= {"plan": analysis.plan, "degraded": analysis.plan["degraded"]}
+    return told
 
 
 def product_settings(work: Work) -> ProductSettings:

@@ -164,6 +164,7 @@ class Publisher:
             "inputs": json.dumps([dict(document) for document in run.inputs]),
             "seeds": json.dumps(dict(run.seeds)),
             "software_versions": json.dumps(dict(run.versions)),
+            **({"degraded": json.dumps(run.extra["degraded"])} if run.extra.get("degraded") else {}),
         }
 
     def _put(self, file: EncodedFile, hours: int | None) -> PublishedObject:
