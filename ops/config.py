@@ -100,8 +100,24 @@ class ProductsSettings(Section):
         default=None, description="Name of the product line in object keys; unset: the model's name."
     )
     grid_spacing: float | None = Field(default=None, gt=0, description="Spacing of the published grid [degrees].")
+    native_grid: bool | None = Field(default=None, description="Adds members on the model's Gaussian grid, as GRIB2.")
     levels: tuple[int, ...] | None = Field(default=None, description="Pressure levels [hPa].")
     fields: tuple[str, ...] | None = Field(default=None, description="Fields, by their CF standard names.")
+    lead_hours: tuple[int, ...] | None = Field(
+        default=None, description="Lead times that are published [h]; unset: all."
+    )
+    publish_members: bool | None = Field(
+        default=None, description="Whether members are published beside their statistics."
+    )
+    statistics: tuple[str, ...] | None = Field(
+        default=None, description="Ensemble statistics: mean, spread, min, max, p10, p25, p50, p75, p90."
+    )
+    windows: tuple[str, ...] | None = Field(
+        default=None, description="Fields over intervals, such as `wind_speed@850/24h max`."
+    )
+    probabilities: tuple[str, ...] | None = Field(
+        default=None, description="Events, such as `air_temperature@850<273.15` or `wind_speed@850>15/24h max`."
+    )
     formats: tuple[str, ...] | None = Field(default=None, description="Formats: grib2, netcdf.")
     centre: int | None = Field(default=None, ge=0, description="GRIB originating centre (WMO common code table C-11).")
     subcentre: int | None = Field(default=None, ge=0, description="GRIB originating subcentre.")

@@ -1,89 +1,116 @@
-"""Fields that the model does not forecast but users expect, computed on the model's own grid."""
+"""Fields as the model has them, and those that users expect besides, computed on the model's own grid."""
+
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.constants import DRY_AIR_GAS_CONSTANT, STANDARD_GRAVITY, WATER_VAPOR_GAS_CONSTANT
+from forecast.constants import GRAVITY, STANDARD_GRAVITY
+from publish.events import ProductError
+from publish.quantities import (
+    DIVERGENCE,
+    GEOPOTENTIAL_HEIGHT,
+    LAYERS,
+    ON_LEVELS,
+    TOTAL_WATER,
+    VORTICITY,
+    WIND_SPEED,
+)
+from publish.sea_level import mean_sea_level_pressure
+from publish.spherical import wind_derivatives
 
-STANDARD_LAPSE_RATE = 6.5e-3
-"""Decrease of temperature with height in the ICAO standard atmosphere [K m-1]."""
-
-_WARM_LIMIT = 290.5
-_COLD_LIMIT = 255.0
-_AT_SEA_LEVEL = 1e-3
+Values = NDArray[np.float32]
+_CLOUDS = ("mass_fraction_of_cloud_liquid_water_in_air", "mass_fraction_of_cloud_ice_in_air")
 
 
-def geopotential_height(geopotential: NDArray[np.float32]) -> NDArray[np.float32]:
+def values(data: xr.Dataset, name: str, level: int | None) -> Values:
+    """A publishable field of a frame's data, float32 [member, longitude, latitude].
+
+    `level` [hPa] for fields on levels. Raises ProductError when the data has not what the field is made of.
+    """
+    if name in _ON_LEVEL:
+        return _ON_LEVEL[name](data.sel(level=level))
+    if name in ON_LEVELS:
+        return _variable(data.sel(level=level), name)
+    if name in LAYERS:
+        return thickness(data, *LAYERS[name])
+    return _OF_COLUMN[name](data) if name in _OF_COLUMN else _variable(data, name)
+
+
+def geopotential_height(geopotential: Values) -> Values:
     """Geopotential [m2 s-2] over standard gravity: height [m], shape unchanged (WMO-No. 8, part I, 12.6)."""
     return (geopotential / STANDARD_GRAVITY).astype(np.float32)
 
 
-def virtual_temperature(temperature: NDArray, specific_humidity: NDArray) -> NDArray:
-    """Temperature [K] at which dry air has the density of the moist air; any common shape.
+def thickness(data: xr.Dataset, lower: int, upper: int) -> Values:
+    """Height of the upper level over the lower [m], levels in hPa (WMO-No. 182, thickness)."""
+    require_levels(data, (lower, upper))
+    top, bottom = (_variable(data.sel(level=level), "geopotential") for level in (upper, lower))
+    return geopotential_height(top - bottom)
 
-    T (1 + (Rv/Rd - 1) q), Wallace and Hobbs 2006, equation 3.16.
+
+def wind_speed(layer: xr.Dataset) -> Values:
+    """Length of the wind vector [m s-1]."""
+    return np.hypot(*_wind(layer))
+
+
+def vorticity(layer: xr.Dataset) -> Values:
+    """Relative vorticity [s-1]."""
+    wind = _wind(layer)
+    return wind_derivatives(*wind[0].shape[-2:]).vorticity(*wind)
+
+
+def divergence(layer: xr.Dataset) -> Values:
+    """Divergence of the wind [s-1]."""
+    wind = _wind(layer)
+    return wind_derivatives(*wind[0].shape[-2:]).divergence(*wind)
+
+
+def total_column_water(data: xr.Dataset) -> Values:
+    """Vapour of the column, as the model has it, and the cloud water and ice above the ground [kg m-2].
+
+    Cloud on a level stands for the layer between the pressures half-way to the neighbouring levels; the
+    lowest layer ends at the ground. The mass of a layer is its difference of pressure over gravity.
     """
-    return temperature * (1.0 + (WATER_VAPOR_GAS_CONSTANT / DRY_AIR_GAS_CONSTANT - 1.0) * specific_humidity)
-
-
-def mean_sea_level_pressure(data: xr.Dataset) -> NDArray[np.float32]:
-    """Mean sea level pressure [Pa] of a frame's data, shape [member, longitude, latitude].
-
-    The pressure of the lowest level above the ground is reduced hydrostatically to geopotential zero
-    through a column that begins with the virtual temperature there. Method of ECMWF: Trenberth, Berry
-    and Buja 1993, NCAR/TN-396+STR, section 3.1.b, equations 11 to 15, which begin at the surface. Here
-    the surface pressure only says which levels are above the ground: it belongs to the orography that
-    the model has at its truncation, which a surface geopotential on the grid matches to some hundred
-    metres only, whereas pressure, geopotential and temperature of a level belong together.
-    """
-    pressure, geopotential, temperature = _lowest_above_ground(data)
-    return reduce_to_sea_level(pressure, geopotential, temperature).astype(np.float32)
-
-
-def reduce_to_sea_level(
-    pressure: NDArray[np.float64], geopotential: NDArray[np.float64], temperature: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Pressure [Pa] at geopotential zero below (or above) a point with these values; any common shape.
-
-    Equations 13 to 15 of Trenberth et al. 1993. The column warms downward at the standard lapse rate,
-    except that it never exceeds 290.5 K at sea level, and that cold columns (below 255 K) are warmed
-    half-way to 255 K.
-    """
-    temperature, lapse = _column_below(geopotential, temperature)
-    scaled = geopotential / (DRY_AIR_GAS_CONSTANT * temperature)
-    bend = lapse * geopotential / (STANDARD_GRAVITY * temperature)
-    return pressure * np.exp(scaled * (1.0 - bend / 2.0 + bend**2 / 3.0))
-
-
-def _column_below(
-    geopotential: NDArray[np.float64], temperature: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Temperature where the column begins [K] and lapse rate below [K m-1] (Trenberth et al. 1993, equation 14)."""
-    lapse = np.full(temperature.shape, STANDARD_LAPSE_RATE)
-    at_sea_level = temperature + STANDARD_LAPSE_RATE * geopotential / STANDARD_GRAVITY
-    height = np.where(np.abs(geopotential) < _AT_SEA_LEVEL, _AT_SEA_LEVEL, geopotential) / STANDARD_GRAVITY
-    too_warm_below = (at_sea_level > _WARM_LIMIT) & (temperature <= _WARM_LIMIT)
-    lapse = np.where(too_warm_below, (_WARM_LIMIT - temperature) / height, lapse)
-    hot = (at_sea_level > _WARM_LIMIT) & (temperature > _WARM_LIMIT)
-    lapse = np.where(hot, 0.0, lapse)
-    adjusted = np.where(hot, 0.5 * (_WARM_LIMIT + temperature), temperature)
-    return np.where(temperature < _COLD_LIMIT, 0.5 * (_COLD_LIMIT + temperature), adjusted), lapse
-
-
-def _lowest_above_ground(data: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Pressure [Pa], geopotential [m2 s-2] and virtual temperature [K], each [member, longitude, latitude]."""
-    surface_pressure = _values(data, "surface_air_pressure")
-    pressure, geopotential, temperature = (np.full(surface_pressure.shape, np.nan) for _ in range(3))
-    for level in np.sort(data["level"].values):
+    levels = np.sort(data["level"].values.astype(np.float64))
+    surface = _variable(data, "surface_air_pressure").astype(np.float64)
+    cloud = np.zeros_like(surface)
+    bounds = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [np.inf]]) * 100.0
+    for level, top, bottom in zip(levels, bounds[:-1], bounds[1:], strict=True):
         layer = data.sel(level=level)
-        above = float(level) * 100.0 <= surface_pressure
-        pressure[above] = float(level) * 100.0
-        geopotential[above] = _values(layer, "geopotential")[above]
-        moist = virtual_temperature(_values(layer, "air_temperature"), _values(layer, "specific_humidity"))
-        temperature[above] = moist[above]
-    return pressure, geopotential, temperature
+        mass = np.maximum(np.minimum(surface, bottom) - top, 0.0) / GRAVITY
+        cloud += mass * sum(_variable(layer, name) for name in _CLOUDS)
+    return (_variable(data, "atmosphere_mass_content_of_water_vapor") + cloud).astype(np.float32)
 
 
-def _values(data: xr.Dataset, name: str) -> NDArray[np.float64]:
-    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float64)
+_ON_LEVEL: dict[str, Callable[[xr.Dataset], Values]] = {
+    GEOPOTENTIAL_HEIGHT.name: lambda layer: geopotential_height(_variable(layer, "geopotential")),
+    WIND_SPEED.name: wind_speed,
+    VORTICITY.name: vorticity,
+    DIVERGENCE.name: divergence,
+}
+
+_OF_COLUMN: dict[str, Callable[[xr.Dataset], Values]] = {
+    "air_pressure_at_mean_sea_level": mean_sea_level_pressure,
+    TOTAL_WATER.name: total_column_water,
+}
+
+
+def _wind(layer: xr.Dataset) -> tuple[Values, Values]:
+    return _variable(layer, "eastward_wind"), _variable(layer, "northward_wind")
+
+
+def _variable(data: xr.Dataset, name: str) -> Values:
+    if name not in data:
+        raise ProductError(f"the product asks for {name}, which the frame lacks; it has {', '.join(map(str, data))}")
+    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float32, copy=False)
+
+
+def require_levels(data: xr.Dataset, levels: tuple[int, ...]) -> None:
+    """Raises ProductError when the data lacks one of the levels [hPa]."""
+    available = [int(level) for level in data["level"].values]
+    if missing := [level for level in levels if level not in available]:
+        raise ProductError(
+            f"the product asks for levels {missing} hPa that the model does not have; it has {available} hPa"
+        )

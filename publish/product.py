@@ -1,4 +1,4 @@
-"""What is published: which fields, on which levels and grid, in which formats; and frames cut into slabs.
+"""What is published: which fields, levels, lead times, statistics and formats; and frames cut into slabs.
 
 A slab is one field on one level, all members, on the product grid. Frames are regridded and written
 slab by slab, so that working memory does not grow with the number of fields, levels or formats.
@@ -7,138 +7,116 @@ slab by slab, so that working memory does not grow with the number of fields, le
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from forecast.fields import LEVEL_FIELDS, SURFACE_FIELDS, Field, GribParameter
+from forecast.fields import Field
 from forecast.frame import Frame
 from forecast.grids import GaussianGrid, LatLonGrid, Regridder
+from forecast.times import lead_hours
 from publish import derive
-from publish.places import DEFAULT_PLACES, Place, require_distinct
+from publish.events import ProductError, Window
+from publish.quantities import GEOPOTENTIAL_HEIGHT, LAYERS, ON_LEVELS, OPTIONAL, PUBLISHABLE
+from publish.settings import FORMATS, STANDARD_FIELDS, STANDARD_LEVELS, ProductSettings, default_spacing
 
-GEOPOTENTIAL_HEIGHT = Field(
-    "geopotential_height",
-    "gh",
-    "Geopotential height",
-    "m",
-    "geopotential_height",
-    GribParameter(0, 3, 5),
-    (-1_300.0, 53_000.0),
-)
-"""Geopotential divided by standard gravity; derived, so no field of the model's table."""
+__all__ = [
+    "FORMATS",
+    "GEOPOTENTIAL_HEIGHT",
+    "PUBLISHABLE",
+    "STANDARD_FIELDS",
+    "STANDARD_LEVELS",
+    "Item",
+    "ProductError",
+    "ProductSettings",
+    "Slab",
+    "default_spacing",
+    "describe",
+    "items",
+    "slabs",
+]
 
-PUBLISHABLE = LEVEL_FIELDS | {GEOPOTENTIAL_HEIGHT.name: GEOPOTENTIAL_HEIGHT} | SURFACE_FIELDS
-"""Every field that can be published, by name."""
-
-STANDARD_LEVELS = (1000, 925, 850, 700, 600, 500, 400, 300, 250, 200, 150, 100, 50)
-"""The 13 levels [hPa] common to ECMWF's open data and to forecast benchmarks (WeatherBench 2)."""
-
-STANDARD_FIELDS = (
-    "geopotential",
-    "air_temperature",
-    "eastward_wind",
-    "northward_wind",
-    "specific_humidity",
-    "air_pressure_at_mean_sea_level",
-    "surface_air_pressure",
-    "atmosphere_mass_content_of_water_vapor",
-)
-
-FORMATS = ("grib2", "netcdf")
-
-_SPACINGS = (5.0, 2.5, 1.5, 1.0, 0.5, 0.25)
 _WIND_COMPONENTS = frozenset({"eastward_wind", "northward_wind"})
 
 
-class ProductError(ValueError):
-    """This product cannot be made from this model's output; change the product settings."""
-
-
 @dataclass(frozen=True)
-class ProductSettings:
-    """What to publish of every lead time.
+class Item:
+    """What one slab is of: a field, on a level [hPa] if it has levels, over an interval if it is no momentary one."""
 
-    `product` names the product line in object keys. `grid_spacing` [degrees] of the published grid;
-    None takes the widest usual spacing that is no coarser than the model's grid. `levels` [hPa]. `centre`,
-    `subcentre`, `production_status` and `generating_process` are the GRIB2 identity of the issuer:
-    centre 255 claims none (WMO common code table C-11), status 0 is operational, 1 test, 2 research.
-    `chart_lead_hours` are the panels of maps, `places` those with values and plumes of their own, and no chart
-    is begun later than `chart_seconds` after the first. Raises ProductError when invalid.
-    """
+    field: Field
+    level: int | None = None
+    window: Window | None = None
 
-    product: str = "sigmacast"
-    grid_spacing: float | None = None
-    levels: tuple[int, ...] = STANDARD_LEVELS
-    fields: tuple[str, ...] = STANDARD_FIELDS
-    formats: tuple[str, ...] = FORMATS
-    centre: int = 255
-    subcentre: int = 0
-    production_status: int = 2
-    generating_process: int = 1
-    bits_per_value: int = 16
-    chart_lead_hours: tuple[int, ...] = (72, 120, 168, 240)
-    chart_seconds: float = 300.0
-    places: tuple[Place, ...] = DEFAULT_PLACES
+    @property
+    def variable(self) -> str:
+        """Name that tells the item's variable apart from all others of a product.
 
-    def __post_init__(self) -> None:
-        _require_known("fields", self.fields, tuple(PUBLISHABLE))
-        _require_known("formats", self.formats, FORMATS)
-        if not self.fields or not self.formats:
-            raise ProductError("a product needs at least one field and one format, got none")
-        if not self.product.replace("-", "").isalnum() or not self.product.isascii():
-            raise ProductError(f"a product name has letters, digits and hyphens only, got {self.product!r}")
-        if not 8 <= self.bits_per_value <= 24:
-            raise ProductError(f"expected 8 to 24 bits per value, got {self.bits_per_value}")
-        try:
-            require_distinct(self.places)
-        except ValueError as error:
-            raise ProductError(str(error)) from None
-
-    def grid(self, data: xr.Dataset) -> LatLonGrid:
-        """The grid to publish the frame data on."""
-        return LatLonGrid(self.grid_spacing or default_spacing(data.sizes["longitude"]))
-
-
-def _require_known(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown or len(set(names)) != len(names):
-        raise ProductError(f"expected {what} out of {', '.join(known)}, each once, got {', '.join(names)}")
-
-
-def default_spacing(longitude_count: int) -> float:
-    """The widest usual spacing [degrees] no coarser than a model grid of so many longitudes."""
-    model_spacing = 360.0 / longitude_count
-    return next((spacing for spacing in _SPACINGS if spacing <= model_spacing), _SPACINGS[-1])
+        Levels of a momentary field share one variable; over an interval each level has its own.
+        """
+        if self.window is None:
+            return self.field.short_name
+        return f"{self.field.short_name}{self.level or ''}_{self.window.name}"
 
 
 @dataclass(frozen=True)
 class Slab:
-    """One field on one level for all members present, on the product grid.
+    """One item for all members present, on the product grid.
 
-    `values` is float32 [member, latitude, longitude], 90 N and 0 E first, in the field's units.
-    `level` is in hPa, None for a single-level field.
+    `values` is float32 [member, latitude, longitude], 90 N and 0 E first, in the field's units; `native`
+    likewise on the model's Gaussian grid, north first, where the settings ask for it. `level` is in
+    hPa, None for a single-level field.
     """
 
     field: Field
     level: int | None
     members: tuple[int, ...]
     values: NDArray[np.float32]
+    window: Window | None = None
+    native: NDArray[np.float32] | None = None
+
+    @property
+    def item(self) -> Item:
+        """What the slab is of."""
+        return Item(self.field, self.level, self.window)
 
 
-def slabs(frame: Frame, settings: ProductSettings) -> Iterator[Slab]:
-    """The frame as slabs, in the order of the settings' fields and levels.
+class Past(Protocol):
+    """Where fields over intervals come from."""
 
-    Raises ProductError when the frame lacks what the settings ask for, or holds values that are not finite.
+    def over(self, item: Item, frame: Frame) -> NDArray[np.float32]:
+        """Values [member, longitude, latitude] on the model's grid over the interval that ends at the frame."""
+        ...
+
+
+def items(frame: Frame, settings: ProductSettings, hours: int | None = None) -> tuple[Item, ...]:
+    """What is published of the frame, in order: fields by the settings' order and levels, then intervals.
+
+    An interval that begins before the forecast is left out, and so is an optional field that the frame
+    lacks. `hours` asks for another lead time of the same run.
+    """
+    fields = [PUBLISHABLE[name] for name in settings.fields if _is_there(frame.data, name)]
+    momentary = [Item(field, level) for field in fields for level in _levels(field, settings)]
+    hours = lead_hours(frame.lead_time) if hours is None else hours
+    over = [each for each in settings.windowed if each.window.hours <= hours and _is_there(frame.data, each.field)]
+    return (*momentary, *(Item(PUBLISHABLE[each.field], each.level, each.window) for each in over))
+
+
+def slabs(frame: Frame, settings: ProductSettings, past: Past | None = None) -> Iterator[Slab]:
+    """The frame as slabs, one for each of its items and in their order.
+
+    `past` is needed for items over intervals. Raises ProductError when the frame lacks what the settings
+    ask for, or holds values that are not finite.
     """
     _require_levels(frame.data, settings)
     regrid = _regridder(frame.data.sizes["longitude"], frame.data.sizes["latitude"], settings.grid(frame.data))
-    for name in settings.fields:
-        field = PUBLISHABLE[name]
-        for level, values in _model_values(frame.data, field, settings.levels):
-            regridded = regrid(values, vector=name in _WIND_COMPONENTS)
-            yield _checked(Slab(field, level, frame.members, np.ascontiguousarray(np.swapaxes(regridded, -1, -2))))
+    for item in items(frame, settings):
+        on_model_grid = _values(item, frame, past)
+        regridded = regrid(on_model_grid, vector=item.field.name in _WIND_COMPONENTS)
+        native = np.swapaxes(on_model_grid[..., ::-1], -1, -2) if settings.native_grid else None
+        values = np.ascontiguousarray(np.swapaxes(regridded, -1, -2))
+        yield _checked(Slab(item.field, item.level, frame.members, values, item.window, native))
 
 
 @lru_cache(maxsize=4)
@@ -146,35 +124,27 @@ def _regridder(longitude_count: int, latitude_count: int, target: LatLonGrid) ->
     return Regridder(GaussianGrid(longitude_count, latitude_count), target, method="bilinear")
 
 
+def _is_there(data: xr.Dataset, name: str) -> bool:
+    return name not in OPTIONAL or name in data
+
+
+def _levels(field: Field, settings: ProductSettings) -> tuple[int | None, ...]:
+    return settings.levels if field.name in ON_LEVELS else (None,)
+
+
 def _require_levels(data: xr.Dataset, settings: ProductSettings) -> None:
-    available = [int(level) for level in data["level"].values]
-    missing = [level for level in settings.levels if level not in available]
-    if missing:
-        raise ProductError(
-            f"the product asks for levels {missing} hPa that the model does not have; it has {available} hPa"
-        )
+    wanted = {*settings.levels, *(each.level for each in settings.windowed if each.level is not None)}
+    wanted |= {level for name in settings.fields for level in LAYERS.get(name, ())}
+    derive.require_levels(data, tuple(sorted(wanted, reverse=True)))
 
 
-def _model_values(
-    data: xr.Dataset, field: Field, levels: tuple[int, ...]
-) -> Iterator[tuple[int | None, NDArray[np.float32]]]:
-    """Pairs of level and values [member, longitude, latitude] on the model's grid."""
-    if field.name == "air_pressure_at_mean_sea_level":
-        yield None, derive.mean_sea_level_pressure(data)
-    elif field.name in SURFACE_FIELDS:
-        yield None, _array(data, field.name)
-    elif field.name == "geopotential_height":
-        for level in levels:
-            yield level, derive.geopotential_height(_array(data.sel(level=level), "geopotential"))
-    else:
-        for level in levels:
-            yield level, _array(data.sel(level=level), field.name)
-
-
-def _array(data: xr.Dataset, name: str) -> NDArray[np.float32]:
-    if name not in data:
-        raise ProductError(f"the product asks for {name}, which the frame lacks; it has {', '.join(map(str, data))}")
-    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float32, copy=False)
+def _values(item: Item, frame: Frame, past: Past | None) -> NDArray[np.float32]:
+    """The item on the model's grid, [member, longitude, latitude]."""
+    if item.window is None:
+        return derive.values(frame.data, item.field.name, item.level)
+    if past is None:
+        raise ProductError(f"{item.variable} needs the lead times before {frame.lead_time}, which were not kept")
+    return past.over(item, frame)
 
 
 def _checked(slab: Slab) -> Slab:
@@ -186,4 +156,5 @@ def _checked(slab: Slab) -> Slab:
 
 def describe(slab: Slab) -> str:
     """Short text for messages: t at 500 hPa."""
-    return slab.field.short_name + (f" at {slab.level} hPa" if slab.level is not None else "")
+    level = f" at {slab.level} hPa" if slab.level is not None else ""
+    return f"{slab.field.short_name}{level}" + (f", {slab.window.name}" if slab.window else "")

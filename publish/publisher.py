@@ -25,7 +25,7 @@ from publish.manifest import (
     objects_document,
     parse,
 )
-from publish.product import ProductSettings, default_spacing, slabs
+from publish.product import Past, ProductSettings, default_spacing, slabs
 from publish.statistics import statistics
 from publish.stores.base import ObjectNotFound, Store, sha256_of
 from publish.writers import EncodedFile, FrameHeader, Writer, open_writers
@@ -84,9 +84,10 @@ class Publisher:
         """Key under which the manifest is, or will be."""
         return self._layout.manifest
 
-    def publish(self, frame: Frame) -> list[PublishedObject]:
+    def publish(self, frame: Frame, past: Past | None = None) -> list[PublishedObject]:
         """Encode, verify and store one lead time; objects already stored with the same bytes are left alone.
 
+        `past` gives fields over intervals that end at the frame, where the settings ask for them.
         Raises ValueError for a frame of another run, ProductError or WriterError when it cannot be
         encoded, StoreError when it cannot be stored; nothing of it counts as published then.
         """
@@ -95,7 +96,7 @@ class Publisher:
         with TemporaryDirectory(prefix="sigmacast-publish-") as directory:
             size, all_hours = self._run.ensemble_size, self._run.lead_hours
             header = FrameHeader.of(frame, self._settings, size, self._attributes(), all_hours)
-            files = encode(frame, header, self._settings, Path(directory))
+            files = encode(frame, header, self._settings, Path(directory), past)
             published = [self._put(file, hours) for file in files]
         self._record(published, replaced_lead_hours=hours)
         return published
@@ -240,13 +241,15 @@ class Publisher:
             return None
 
 
-def encode(frame: Frame, header: FrameHeader, settings: ProductSettings, directory: Path) -> list[EncodedFile]:
+def encode(
+    frame: Frame, header: FrameHeader, settings: ProductSettings, directory: Path, past: Past | None = None
+) -> list[EncodedFile]:
     """All files of one lead time."""
     writers: list[Writer] = []
     try:
         writers += open_writers(header, settings, directory)
-        for slab in slabs(frame, settings):
-            moments = statistics(slab) if header.has_statistics else None
+        for slab in slabs(frame, settings, past):
+            moments = statistics(slab, settings) if header.has_statistics else None
             for writer in writers:
                 writer.write(slab, moments)
         return [file for writer in writers for file in writer.close()]

@@ -10,7 +10,7 @@ from forecast.frame import Frame
 from forecast.grids import LatLonGrid
 from forecast.times import lead_hours, valid_time
 from publish.layout import Layout
-from publish.product import ProductSettings, Slab
+from publish.product import Item, ProductSettings, Slab, items
 from publish.statistics import Statistics
 
 CONTROL = 0
@@ -26,8 +26,9 @@ class FrameHeader:
     """What a file says of the lead time it holds.
 
     `ensemble_size` is the number of members that the run set out with, control included; `members`
-    are those present. `attributes` go into the global attributes of formats that have them.
-    `run_lead_hours` are the lead times of the whole run, for formats that keep a run together.
+    are those present. `items` are the slabs that will come, in order, and `run_items` those of all lead
+    times of the run, `run_lead_hours`, for formats that keep a run together. `attributes` go into the
+    global attributes of formats that have them.
     """
 
     init_time: datetime
@@ -38,6 +39,8 @@ class FrameHeader:
     layout: Layout
     attributes: Mapping[str, str] = field(default_factory=dict)
     run_lead_hours: tuple[int, ...] = ()
+    items: tuple[Item, ...] = ()
+    run_items: tuple[Item, ...] = ()
 
     @classmethod
     def of(
@@ -51,8 +54,18 @@ class FrameHeader:
         """The header of a frame published with these settings."""
         grid = settings.grid(frame.data)
         layout = Layout(settings.product, frame.init_time, grid.spacing_degrees)
+        there, in_run = items(frame, settings), items(frame, settings, max(run_lead_hours))
         return cls(
-            frame.init_time, frame.lead_time, frame.members, ensemble_size, grid, layout, attributes, run_lead_hours
+            frame.init_time,
+            frame.lead_time,
+            frame.members,
+            ensemble_size,
+            grid,
+            layout,
+            attributes,
+            run_lead_hours,
+            there,
+            in_run,
         )
 
     @property
@@ -72,7 +85,7 @@ class FrameHeader:
 
     @property
     def has_statistics(self) -> bool:
-        """Whether there are members enough for a mean and a spread."""
+        """Whether there are members enough for statistics."""
         return len(self.members) > 1
 
 

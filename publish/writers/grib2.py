@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.fields import Field
 from publish.product import ProductSettings, Slab, describe
+from publish.quantities import ACCUMULATED, LAYERS
 from publish.statistics import Statistics
 from publish.writers.base import CONTROL, EncodedFile, FrameHeader, WriterError
 
@@ -36,6 +37,8 @@ _SURFACES = {
     "surface_air_pressure": (1, 255, "surface"),
     "air_pressure_at_mean_sea_level": (101, 255, "meanSea"),
     "atmosphere_mass_content_of_water_vapor": (1, 8, "entireAtmosphere"),
+    "atmosphere_mass_content_of_water": (1, 8, "entireAtmosphere"),
+    "precipitation_minus_evaporation": (1, 255, "surface"),
 }
 """First and second fixed surface (code table 4.5) of single-level fields, and ecCodes' name for the pair."""
 
@@ -97,11 +100,13 @@ class Grib2Writer:
 
     def write(self, slab: Slab, statistics: Statistics | None) -> None:
         """Encode, verify and append the messages of one field on one level."""
+        if slab.window is not None or slab.field.name in ACCUMULATED:
+            return
         for member, values in zip(slab.members, slab.values, strict=True):
             self._append("control" if member == CONTROL else "members", slab, values, number=member)
-        if statistics is not None:
-            self._append("mean", slab, statistics.mean)
-            self._append("spread", slab, statistics.spread)
+        for statistic, values in statistics.maps.items() if statistics else ():
+            if statistic.name in ("mean", "spread"):
+                self._append(statistic.name, slab, values)
 
     def close(self) -> list[EncodedFile]:
         """Finish the files."""
@@ -230,9 +235,12 @@ def _set_parameter(handle: int, slab: Slab) -> None:
     """Make the message one of this field and level."""
     for name, value in _parameter_keys(slab).items():
         eccodes.codes_set(handle, name, value)
-    if slab.level is None:
+    if slab.field.name in _SURFACES:
         eccodes.codes_set_missing(handle, "scaleFactorOfFirstFixedSurface")
         eccodes.codes_set_missing(handle, "scaledValueOfFirstFixedSurface")
+    if slab.field.name not in LAYERS:
+        eccodes.codes_set_missing(handle, "scaleFactorOfSecondFixedSurface")
+        eccodes.codes_set_missing(handle, "scaledValueOfSecondFixedSurface")
 
 
 def _encode(handle: int, bits_per_value: int, values: NDArray[np.float32], number: int | None) -> bytes:
@@ -250,7 +258,12 @@ def _encode(handle: int, bits_per_value: int, values: NDArray[np.float32], numbe
 def _parameter_keys(slab: Slab) -> dict[str, int]:
     grib = slab.field.grib
     keys = {"discipline": grib.discipline, "parameterCategory": grib.category, "parameterNumber": grib.number}
-    if slab.level is None:
+    if slab.field.name in LAYERS:
+        lower, upper = LAYERS[slab.field.name]
+        keys |= {"typeOfFirstFixedSurface": _ISOBARIC, "scaleFactorOfFirstFixedSurface": 0}
+        keys |= {"scaledValueOfFirstFixedSurface": upper * 100, "typeOfSecondFixedSurface": _ISOBARIC}
+        keys |= {"scaleFactorOfSecondFixedSurface": 0, "scaledValueOfSecondFixedSurface": lower * 100}
+    elif slab.level is None:
         first, second, _ = _SURFACES[slab.field.name]
         keys |= {"typeOfFirstFixedSurface": first, "typeOfSecondFixedSurface": second}
     else:
@@ -277,14 +290,21 @@ def _product_expectation(
     """What a reader must find in the message of this field, level and member."""
     expected: dict[str, int | float | str] = {
         **dict(kind.keys),
-        "shortName": slab.field.short_name,
-        "typeOfLevel": "isobaricInhPa" if slab.level is not None else _SURFACES[slab.field.name][2],
-        "level": slab.level or 0,
+        **_reader_keys(slab),
         "dataType": kind.data_type,
         "endStep": header.lead_hours,
         "isMessageValid": 1,
     }
     return expected if number is None else expected | {"number": number}
+
+
+def _reader_keys(slab: Slab) -> dict[str, int | float | str]:
+    """Field and level by the names that readers use."""
+    if slab.field.name in LAYERS:
+        lower, upper = LAYERS[slab.field.name]
+        return {"shortName": "thick", "typeOfLevel": "isobaricLayer", "topLevel": upper, "bottomLevel": lower}
+    kind = "isobaricInhPa" if slab.level is not None else _SURFACES[slab.field.name][2]
+    return {"shortName": slab.field.short_name, "typeOfLevel": kind, "level": slab.level or 0}
 
 
 def _verify(message: bytes, expected: dict[str, int | float | str], values: NDArray[np.float32], name: str) -> None:

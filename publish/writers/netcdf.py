@@ -12,9 +12,9 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-from forecast.fields import LEVEL_FIELDS, Field
-from publish.product import GEOPOTENTIAL_HEIGHT, PUBLISHABLE, ProductSettings, Slab
-from publish.statistics import Statistics
+from publish.product import Item, ProductSettings, Slab
+from publish.quantities import ON_LEVELS
+from publish.statistics import Statistic, Statistics, variable, wanted
 from publish.writers.base import EncodedFile, FrameHeader
 
 MEDIA_TYPE = "application/x-netcdf"
@@ -26,8 +26,10 @@ _CLOCK = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
 _COMPRESSION = {"compression": "zlib", "complevel": 1, "shuffle": True}
 _QUANTIZATION = {"significant_digits": 15, "quantize_mode": "BitRound"}
 """Bits of the mantissa that are kept."""
-_STATISTICS = {"mean": "mean", "spread": "standard_deviation"}
-"""Our names of the statistics and the CF cell method of each."""
+_METHODS = {"mean": "mean", "spread": "standard_deviation", "min": "minimum", "max": "maximum", "p50": "median"}
+"""The CF cell methods of statistics that have one."""
+_OVER_TIME = {"mean": "mean", "min": "minimum", "max": "maximum", "sum": "sum"}
+"""The CF cell methods of intervals."""
 
 
 class NetcdfWriter:
@@ -36,23 +38,23 @@ class NetcdfWriter:
     def __init__(self, header: FrameHeader, settings: ProductSettings, directory: Path) -> None:
         self._header = header
         self._levels = {level: index for index, level in enumerate(settings.levels)}
-        fields = [PUBLISHABLE[name] for name in settings.fields]
-        self._paths = {"members": directory / Path(self._key("ef")).name}
+        self._paths = {"members": directory / Path(self._key("ef")).name} if settings.publish_members else {}
         if header.has_statistics:
             self._paths["statistics"] = directory / Path(self._key("ep")).name
         self._files = {kind: _create(path, header, settings.levels) for kind, path in self._paths.items()}
-        _define_members(self._files["members"], header, fields)
+        if settings.publish_members:
+            _define_members(self._files["members"], header)
         if header.has_statistics:
-            _define_statistics(self._files["statistics"], fields)
+            _define_statistics(self._files["statistics"], header, settings)
 
     def write(self, slab: Slab, statistics: Statistics | None) -> None:
         """Add one field on one level."""
-        name = slab.field.short_name
-        here = (0,) if slab.level is None else (0, self._levels[slab.level])
-        self._files["members"][name][(slice(None), *here)] = slab.values
-        if statistics is not None:
-            self._files["statistics"][f"{name}_mean"][here] = statistics.mean
-            self._files["statistics"][f"{name}_spread"][here] = statistics.spread
+        here = (0,) if not _has_levels(slab.item) else (0, self._levels[slab.level or 0])
+        if "members" in self._files:
+            self._files["members"][slab.item.variable][(slice(None), *here)] = slab.values
+        for statistic, values in statistics.maps.items() if statistics else ():
+            name = variable(slab.item, statistic)
+            self._files["statistics"][name][here if statistic.event is None else (0,)] = values
 
     def close(self) -> list[EncodedFile]:
         """Finish the files."""
@@ -121,43 +123,66 @@ def _define_space(file: netCDF4.Dataset, header: FrameHeader, levels: tuple[int,
     crs[...] = 0
 
 
-def _define_members(file: netCDF4.Dataset, header: FrameHeader, fields: list[Field]) -> None:
+def _define_members(file: netCDF4.Dataset, header: FrameHeader) -> None:
     file.createDimension("realization", len(header.members))
     realization = _variable(
         file, "realization", "i4", ("realization",), "realization", "1", long_name="Ensemble member; 0 is the control"
     )
     realization[:] = header.members
-    for field in fields:
-        _define_field(file, field, field.short_name, field.long_name, ("realization",), {})
+    for item in _variables(header):
+        _define_item(file, item, item.variable, ("realization",), {})
 
 
-def _define_statistics(file: netCDF4.Dataset, fields: list[Field]) -> None:
-    for field in fields:
-        for name, method in _STATISTICS.items():
-            attributes = {"cell_methods": f"realization: {method}"}
-            long_name = f"Ensemble {method.replace('_', ' ')} of {field.long_name.lower()}"
-            _define_field(file, field, f"{field.short_name}_{name}", long_name, (), attributes)
+def _define_statistics(file: netCDF4.Dataset, header: FrameHeader, settings: ProductSettings) -> None:
+    found: dict[str, tuple[Item, Statistic]] = {}
+    for item in header.items:
+        found |= {variable(item, each): (item, each) for each in wanted(item, settings)}
+    for name, (item, statistic) in found.items():
+        _define_item(file, item, name, (), _attributes(item, statistic))
 
 
-def _define_field(
+def _variables(header: FrameHeader) -> list[Item]:
+    """One item for each variable."""
+    return list({item.variable: item for item in header.items}.values())
+
+
+def _has_levels(item: Item) -> bool:
+    return item.window is None and item.field.name in ON_LEVELS
+
+
+def _attributes(item: Item, statistic: Statistic) -> dict[str, str]:
+    if (event := statistic.event) is not None:
+        level = f" at {item.level} hPa" if item.level else ""
+        side = "below" if event.operator == "<" else "above"
+        words = f"{item.field.long_name}{level} {side} {event.threshold:.10g} {item.field.units}"
+        return {"standard_name": "", "units": "1", "long_name": f"Probability of {words.lower()}"}
+    method = _METHODS.get(statistic.name)
+    long_name = f"Ensemble {(method or statistic.name).replace('_', ' ')} of {item.field.long_name.lower()}"
+    return {"long_name": long_name} | ({"cell_methods": f"realization: {method}"} if method else {})
+
+
+def _define_item(
     file: netCDF4.Dataset,
-    field: Field,
+    item: Item,
     name: str,
-    long_name: str,
     leading: tuple[str, ...],
     attributes: dict[str, str],
 ) -> None:
-    on_levels = field.name in LEVEL_FIELDS or field == GEOPOTENTIAL_HEIGHT
-    dimensions = (*leading, "time", *(("level",) if on_levels else ()), "latitude", "longitude")
-    variable = file.createVariable(
+    field = item.field
+    with_levels = _has_levels(item) and attributes.get("units") != "1"
+    dimensions = (*leading, "time", *(("level",) if with_levels else ()), "latitude", "longitude")
+    created = file.createVariable(
         name, "f4", dimensions, chunksizes=_one_map(file, dimensions), fill_value=False, **_COMPRESSION, **_QUANTIZATION
     )
-    variable.setncatts({"standard_name": field.standard_name or field.name, "long_name": long_name})
-    variable.setncatts({"units": field.units, "grid_mapping": "crs"})
-    variable.setncatts({"coordinates": "forecast_reference_time forecast_period", **attributes})
-    if field.units == "K":
-        meaning = "difference" if attributes.get("cell_methods", "").endswith("deviation") else "on_scale"
-        variable.setncattr("units_metadata", f"temperature: {meaning}")
+    told = {"standard_name": field.standard_name or "", "long_name": field.long_name, "units": field.units}
+    told |= {"grid_mapping": "crs", "coordinates": "forecast_reference_time forecast_period"}
+    if item.window is not None:
+        told["cell_methods"] = f"time: {_OVER_TIME[item.window.method]}"
+    told |= attributes
+    if told["units"] == "K":
+        is_difference = told.get("cell_methods", "").endswith("deviation")
+        told["units_metadata"] = f"temperature: {'difference' if is_difference else 'on_scale'}"
+    created.setncatts({key: value for key, value in told.items() if value})
 
 
 def _one_map(file: netCDF4.Dataset, dimensions: tuple[str, ...]) -> list[int]:

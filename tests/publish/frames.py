@@ -42,6 +42,8 @@ def make_frame(
         "eastward_wind": (on_levels, 25 * np.cos(latitude) * (1000 / pressure) ** 0.2 + 5 * wave),
         "northward_wind": (on_levels, 8 * wave * (1000 / pressure) ** 0.1),
         "specific_humidity": (on_levels, humidity),
+        "mass_fraction_of_cloud_ice_in_air": (on_levels, 1e-3 * humidity * (1 + 0.1 * wave)),
+        "mass_fraction_of_cloud_liquid_water_in_air": (on_levels, 4e-3 * humidity * (1 + 0.1 * wave)),
         "surface_air_pressure": (at_surface, surface_pressure),
         "atmosphere_mass_content_of_water_vapor": (at_surface, 40 * np.cos(latitude) ** 2 + 2 * surface_wave),
         "surface_geopotential": (("longitude", "latitude"), orography),

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 
 from forecast.constants import DRY_AIR_GAS_CONSTANT, STANDARD_GRAVITY
-from publish import derive
+from publish import derive, sea_level
 from tests.publish.frames import make_frame
 
-LAPSE = derive.STANDARD_LAPSE_RATE
+LAPSE = sea_level.STANDARD_LAPSE_RATE
 EXPONENT = STANDARD_GRAVITY / (DRY_AIR_GAS_CONSTANT * LAPSE)
 
 
@@ -24,7 +24,7 @@ def standard_atmosphere(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_the_standard_atmosphere_reduces_to_1013_hpa_from_any_height():
     height = np.array([[100.0, 500.0, 1000.0, 2000.0]])
     pressure, temperature = standard_atmosphere(height)
-    reduced = derive.reduce_to_sea_level(pressure, height * STANDARD_GRAVITY, temperature)
+    reduced = sea_level.reduce_to_sea_level(pressure, height * STANDARD_GRAVITY, temperature)
     np.testing.assert_allclose(reduced, 101_325.0, rtol=2e-4)
 
 
@@ -49,19 +49,19 @@ def standard_profile(surface_height: np.ndarray) -> xr.Dataset:
 
 def test_the_standard_atmosphere_gives_1013_hpa_over_any_ground_and_ignores_what_is_below():
     height = np.linspace(0, 2500, 16).reshape(4, 4)
-    np.testing.assert_allclose(derive.mean_sea_level_pressure(standard_profile(height)), 101_325.0, rtol=3e-4)
+    np.testing.assert_allclose(sea_level.mean_sea_level_pressure(standard_profile(height)), 101_325.0, rtol=3e-4)
 
 
 def test_a_deep_low_over_the_sea_has_the_pressure_of_the_sea_surface():
     data = standard_profile(np.zeros((2, 2)))
     deepened = data.assign_coords(level=data["level"] * 0.95)
     deepened["surface_air_pressure"] = data["surface_air_pressure"] * 0.95
-    np.testing.assert_allclose(derive.mean_sea_level_pressure(deepened), 0.95 * 101_325.0, rtol=1e-5)
+    np.testing.assert_allclose(sea_level.mean_sea_level_pressure(deepened), 0.95 * 101_325.0, rtol=1e-5)
 
 
 def test_sea_level_pressure_of_a_frame_has_no_trace_of_its_mountains():
     frame = make_frame()
-    reduced = derive.mean_sea_level_pressure(frame.data)
+    reduced = sea_level.mean_sea_level_pressure(frame.data)
     assert frame.data["surface_air_pressure"].values.min() < 92_000
     assert reduced.min() > 95_000
     assert reduced.max() < 110_000
@@ -69,15 +69,15 @@ def test_sea_level_pressure_of_a_frame_has_no_trace_of_its_mountains():
 
 def test_hot_and_cold_surfaces_are_moderated_as_trenberth_says():
     geopotential, pressure = np.full(3, 15_000.0), np.full(3, 85_000.0)
-    hot, mild, cold = derive.reduce_to_sea_level(pressure, geopotential, np.array([310.0, 280.0, 230.0]))
+    hot, mild, cold = sea_level.reduce_to_sea_level(pressure, geopotential, np.array([310.0, 280.0, 230.0]))
     isothermal = 85_000 * np.exp(15_000 / (DRY_AIR_GAS_CONSTANT * 0.5 * (290.5 + 310.0)))
     assert hot == pytest.approx(isothermal)
     assert hot < mild < cold < 85_000 * np.exp(15_000 / (DRY_AIR_GAS_CONSTANT * 230.0))
 
 
 def test_moist_air_is_lighter_than_dry_air():
-    assert derive.virtual_temperature(np.array(300.0), np.array(0.02)) == pytest.approx(303.6, abs=0.1)
-    assert derive.virtual_temperature(np.array(300.0), np.array(0.0)) == 300.0
+    assert sea_level.virtual_temperature(np.array(300.0), np.array(0.02)) == pytest.approx(303.6, abs=0.1)
+    assert sea_level.virtual_temperature(np.array(300.0), np.array(0.0)) == 300.0
 
 
 def test_geopotential_height_is_geopotential_over_standard_gravity():
@@ -86,7 +86,7 @@ def test_geopotential_height_is_geopotential_over_standard_gravity():
 
 def test_agrees_with_the_sea_level_pressure_that_gfs_publishes(samples: Path):
     fields = _gfs_fields(samples / "gfs.t12z.pgrbf120.2p5deg.grib2")
-    ours = derive.mean_sea_level_pressure(fields)[0]
+    ours = sea_level.mean_sea_level_pressure(fields)[0]
     theirs = fields["prmsl"].values
     low = fields["surface_geopotential"].values < 3000
     difference = (ours - theirs) / 100

@@ -21,7 +21,7 @@ def test_xarray_opens_all_members_in_one_line(encoded: Files):
     opened = xr.open_dataset(encoded[".nc", "members"].path)
     sizes = {"realization": 4, "time": 1, "level": 5, "latitude": 37, "longitude": 72}
     assert dict(opened.sizes) == sizes
-    assert opened.z.dims == ("realization", "time", "level", "latitude", "longitude")
+    assert opened.gh.dims == ("realization", "time", "level", "latitude", "longitude")
     assert opened.msl.dims == ("realization", "time", "latitude", "longitude")
     assert opened.time.values == np.datetime64("1959-01-02T06")
     assert opened.forecast_reference_time.values == np.datetime64("1959-01-02T00")
@@ -33,7 +33,7 @@ def test_values_are_those_of_the_frame_to_one_part_in_65536(encoded: Files, sett
     moments = xr.open_dataset(encoded[".nc", "statistics"].path).isel(time=0)
     for slab in slabs(make_frame(), settings):
         at = {} if slab.level is None else {"level": slab.level}
-        name, expected = slab.field.short_name, statistics(slab)
+        name, expected = slab.field.short_name, statistics(slab, settings)
         np.testing.assert_allclose(members[name].sel(at).values, slab.values, rtol=2**-16)
         np.testing.assert_allclose(moments[f"{name}_mean"].sel(at).values, expected.mean, rtol=2**-16)
         np.testing.assert_allclose(moments[f"{name}_spread"].sel(at).values, expected.spread, rtol=2**-16)
