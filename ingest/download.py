@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from ingest.errors import Broken, Busy, Changed
+from ingest.errors import Broken, Busy, Changed, SourceError
 from ingest.feed import OnBytes, Part, Remote
 from ingest.framing import read_messages
 from ingest.partial import PartialFile, Piece, cut_into_pieces
@@ -27,6 +27,23 @@ _Result = TypeVar("_Result")
 
 class _Damaged(Broken):
     """The bytes came, but do not make the file."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is known of a file before it comes.
+
+    Each part holds whole GRIB messages, `messages` of them in all; None when it is no GRIB. `content` names the
+    bytes whatever their address, so that a download begun at one mirror goes on at another; without it they are
+    known by address and version. `check` proves more of the file, and raises SourceError.
+    """
+
+    messages: int | None = None
+    content: str | None = None
+    check: Callable[[Path], None] = lambda path: None
+
+
+NO_PROMISE = Promise()
 
 
 @dataclass
@@ -100,16 +117,15 @@ class Transfer:
         parts: Sequence[Part] | None = None,
         *,
         deadline: Deadline,
-        messages: int | None = None,
+        promise: Promise = NO_PROMISE,
         progress: OnBytes = lambda had, total: None,
     ) -> None:
         """Write the parts, one behind the other, or the whole object to `target`, which appears when it is proven.
 
-        Each part holds whole GRIB messages, `messages` of them in all; None leaves the content unproven. What is
-        here when it fails is kept beside the target and taken up by the next call. `progress` is called from
-        several threads, one at a time. Raises SourceError; Busy when the deadline passes.
+        What is here when it fails is kept beside the target and taken up by the next call. `progress` is called
+        from several threads, one at a time. Raises SourceError; Busy when the deadline passes.
         """
-        _anew(lambda: self._download_once(remote, target, parts, deadline, messages, progress))
+        _anew(lambda: self._download_once(remote, target, parts, deadline, promise, progress))
 
     def _download_once(
         self,
@@ -117,19 +133,18 @@ class Transfer:
         target: Path,
         parts: Sequence[Part] | None,
         deadline: Deadline,
-        messages: int | None,
+        promise: Promise,
         progress: OnBytes,
     ) -> None:
         size = self.size(remote, deadline)
         wanted = [Part(0, size)] if parts is None else list(parts)
         _check_parts(wanted, size, remote.uri)
-        identity = {"uri": remote.uri, "size": size, "version": remote.version()}
+        content = promise.content or [remote.uri, remote.version()]
         pieces = cut_into_pieces(wanted, self.piece_bytes)
-        with closing(PartialFile(target, identity, pieces)) as partial:
+        with closing(PartialFile(target, {"content": content, "size": size}, pieces)) as partial:
             had = sum(piece.had for piece in pieces)
             self._fetch(partial, _Download(remote, deadline, progress, partial.length, had))
-            if messages is not None:
-                _prove(partial, wanted, messages, remote.uri)
+            _prove(partial, wanted, promise, remote.uri)
             partial.publish()
 
     def _fetch(self, partial: PartialFile, work: _Download) -> None:
@@ -203,8 +218,20 @@ def _check_parts(parts: Sequence[Part], size: int, uri: str) -> None:
             )
 
 
-def _prove(partial: PartialFile, parts: Sequence[Part], messages: int, uri: str) -> None:
-    """Every part must start and end as GRIB does, and all together hold that many messages; raises Broken."""
+def _prove(partial: PartialFile, parts: Sequence[Part], promise: Promise, uri: str) -> None:
+    """Raises Broken, or what the check raises, after which nothing is kept of what is wrong."""
+    if promise.messages is not None:
+        _prove_ends(partial, parts, uri)
+        _prove_count(partial, promise.messages, uri)
+    try:
+        promise.check(partial.path)
+    except SourceError:
+        partial.forget([Part(0, partial.length)])
+        raise
+
+
+def _prove_ends(partial: PartialFile, parts: Sequence[Part], uri: str) -> None:
+    """Every part must start and end as GRIB messages do."""
     at, damaged = 0, []
     with open(partial.path, "rb") as file:
         for part in parts:
@@ -217,7 +244,6 @@ def _prove(partial: PartialFile, parts: Sequence[Part], messages: int, uri: str)
     if damaged:
         partial.forget(damaged)
         raise _Damaged(f"{uri}: expected GRIB ... 7777 in each part, {len(damaged)} of {len(parts)} have it not")
-    _prove_count(partial, messages, uri)
 
 
 def _prove_count(partial: PartialFile, messages: int, uri: str) -> None:

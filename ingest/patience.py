@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TypeVar
 
@@ -27,6 +27,10 @@ class Deadline:
     def after(cls, seconds: float) -> "Deadline":
         """That many seconds from now."""
         return cls(time.monotonic() + seconds)
+
+    def share(self, part: float) -> "Deadline":
+        """The moment by which that part of the time left will have passed."""
+        return replace(self, at=self.clock() + part * max(self.left(), 0.0))
 
     def left(self) -> float:
         """Seconds until then, negative when it has passed."""

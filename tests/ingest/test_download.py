@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from ingest.download import Transfer
-from ingest.errors import Broken, Busy, Changed, Denied, Gone, NotYetAvailable, SourceError
+from ingest.download import Promise, Transfer
+from ingest.errors import Broken, Busy, Changed, Denied, Gone, NotYetAvailable, Refused, SourceError
 from ingest.feed import Part
 from ingest.http import HttpRemote, new_session, without_secrets
 from ingest.patience import Deadline
@@ -49,9 +49,8 @@ def download(server, folder, parts=CHOSEN, seconds=20.0, mover=None, **options):
     target = folder / "file.grib2"
     count = len(MESSAGES) if parts is None else len(parts)
     deadline = options.pop("deadline", None) or Deadline.after(seconds)
-    (mover or transfer()).download(
-        remote(server), target, parts, deadline=deadline, messages=options.pop("messages", count), **options
-    )
+    promise = options.pop("promise", Promise(options.pop("messages", count)))
+    (mover or transfer()).download(remote(server), target, parts, deadline=deadline, promise=promise, **options)
     return target.read_bytes()
 
 
@@ -347,7 +346,7 @@ def test_addresses_are_told_without_credentials():
 _CHILD = """
 import json, sys
 from pathlib import Path
-from ingest.download import Transfer
+from ingest.download import Promise, Transfer
 from ingest.feed import Part
 from ingest.http import HttpRemote, new_session
 from ingest.patience import Deadline
@@ -355,7 +354,7 @@ url, target, parts, messages = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 mover = Transfer(connections=2, piece_bytes=40_000, first_wait=0.01)
 print("ready", flush=True)
 mover.download(HttpRemote(url, new_session(2)), Path(target), [Part(*part) for part in parts],
-               deadline=Deadline.after(60), messages=messages)
+               deadline=Deadline.after(60), promise=Promise(messages))
 """
 
 
@@ -405,3 +404,30 @@ def _claimed(target):
         at += length
     claims = [json.loads(line) for line in lines if line.endswith("\n")]
     return {lengths[at][0] for at, had, _ in claims if had == lengths[at][1]}
+
+
+def test_what_was_begun_at_one_mirror_goes_on_at_another(server, tmp_path):
+    mover = transfer(connections=1, piece_bytes=2000, attempts=1)
+    with Loopback() as other:
+        other.publish("/elsewhere/same.grib2", CONTENT)
+        server.inject(Status(403), at=6)
+        with pytest.raises(Denied):
+            download(server, tmp_path, None, mover=mover, promise=Promise(9, "index 1"))
+        target = tmp_path / "file.grib2"
+        elsewhere = remote(other, "/elsewhere/same.grib2")
+        mover.download(elsewhere, target, None, deadline=Deadline.after(20), promise=Promise(9, "index 1"))
+        assert target.read_bytes() == CONTENT
+        assert other.bytes_asked() == len(CONTENT) - 8000
+
+
+def test_what_fails_a_check_is_not_published_and_not_kept(server, tmp_path):
+    def check(path):
+        assert path.read_bytes() == CHOSEN_CONTENT
+        raise Refused("of another world")
+
+    with pytest.raises(Refused, match="another world"):
+        download(server, tmp_path, promise=Promise(4, check=check))
+    assert not (tmp_path / "file.grib2").exists()
+    server.forget()
+    download(server, tmp_path)
+    assert server.bytes_asked() == len(CHOSEN_CONTENT)
