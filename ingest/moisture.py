@@ -1,8 +1,9 @@
 """Humidity and cloud in the model's terms, from what files give instead.
 
-Saturation: IFS Documentation Cy47r3, Part IV (Physical Processes), chapter 12: the
-Tetens form with the coefficients of Buck (1981) over water and of Alduchov and Eskridge (1996) over
-ice, and the share of liquid water in mixed phase.
+Saturation over water and over ice: IFS Documentation Cy47r3, Part IV (Physical Processes), chapter 12: the
+Tetens form with the coefficients of Buck (1981) over water and of Alduchov and Eskridge (1996) over ice; the share of
+liquid water in mixed-phase cloud is from there too. Relative humidity is what NCEP's post-processing (UPP, CALRH_GFS)
+makes of specific humidity: GFS is the source that gives it where it gives no specific humidity.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ EPSILON = DRY_AIR_GAS_CONSTANT / WATER_VAPOR_GAS_CONSTANT
 
 _TRIPLE_POINT = 273.16
 _ALL_ICE = 250.16
+_ALL_ICE_AT_SATURATION = 253.16
 _GREATEST_SHARE = 0.5
 """Saturation pressure never counts for more than this share of the air pressure (upper stratosphere)."""
 
@@ -32,22 +34,30 @@ def liquid_share(temperature: Array) -> Array:
 
 
 def saturation_pressure(temperature: Array) -> Array:
-    """Vapour pressure [Pa] at saturation over mixed phase at a temperature [K]."""
+    """Vapour pressure [Pa] at saturation at a temperature [K].
+
+    Over water above 273.16 K, over ice below 253.16 K, linear between the two as NCEP has it (UFS_UTILS, fpvsnew).
+    """
     excess = temperature - _TRIPLE_POINT
     over_water = 611.21 * np.exp(17.502 * excess / (temperature - 32.19))
     over_ice = 611.21 * np.exp(22.587 * excess / (temperature + 0.7))
-    share = liquid_share(temperature)
+    share = np.clip((temperature - _ALL_ICE_AT_SATURATION) / (_TRIPLE_POINT - _ALL_ICE_AT_SATURATION), 0.0, 1.0)
     return share * over_water + (1.0 - share) * over_ice
 
 
 def specific_humidity(relative_humidity: Array, temperature: Array, pressure: float) -> Array:
     """Specific humidity [kg kg-1] from relative humidity [1], temperature [K] and pressure [Pa].
 
-    Negative relative humidity, which packing can leave, counts as zero.
+    Relative humidity is the share of the specific humidity of saturated air. Negative values, which packing can
+    leave, count as zero.
     """
-    saturated = np.minimum(saturation_pressure(temperature), _GREATEST_SHARE * pressure)
-    vapour = np.maximum(relative_humidity, 0.0) * saturated
-    vapour = np.minimum(vapour, _GREATEST_SHARE * pressure)
+    greatest = _GREATEST_SHARE * pressure
+    saturated = _of_vapour(np.minimum(saturation_pressure(temperature), greatest), pressure)
+    return np.minimum(np.maximum(relative_humidity, 0.0) * saturated, _of_vapour(greatest, pressure))
+
+
+def _of_vapour(vapour: Array | float, pressure: float) -> Array:
+    """Specific humidity from the pressures [Pa] of vapour and air."""
     return EPSILON * vapour / (pressure - (1.0 - EPSILON) * vapour)
 
 
