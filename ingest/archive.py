@@ -1,5 +1,6 @@
 """ZIP archives from elsewhere, unpacked without trust in the names and sizes that they state."""
 
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, most_bytes: int) -> list[Path]:
-    """The members as files of `folder`, named after the archive and numbered, whatever the archive calls them.
+    """The members as files of `folder`, numbered, each with what is harmless of its name.
 
     Raises Broken when it is damaged, Refused when it is encrypted, holds nothing, or would take more than
     `most_bytes` [bytes]; then nothing of it is left behind.
@@ -28,7 +29,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> list[Path]:
         with zipfile.ZipFile(archive) as file:
             members = _checked([member for member in file.infolist() if not member.is_dir()], archive.name)
             for number, member in enumerate(members, start=1):
-                unpacked.append(folder / f"{archive.stem}-{number}")
+                unpacked.append(folder / f"{archive.stem}-{number}-{_harmless(member.filename)}")
                 most_bytes -= _extract(file, member, unpacked[-1], most_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         _remove(unpacked)
@@ -37,6 +38,10 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> list[Path]:
         _remove(unpacked)
         raise
     return unpacked
+
+
+def _harmless(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", re.split(r"[/\\]", name)[-1])[-80:]
 
 
 def _checked(members: list[zipfile.ZipInfo], name: str) -> list[zipfile.ZipInfo]:

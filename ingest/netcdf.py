@@ -1,4 +1,8 @@
-"""NetCDF files with CF names, or those of the Climate Data Store, through xarray."""
+"""NetCDF files with CF names, or those of the Climate Data Store, through xarray.
+
+Files of that store have the times in `valid_time`, and `expver`, which tells final from preliminary ERA5, beside each
+time. In older ones `expver` is a dimension, and each time has values at one of its entries only.
+"""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +23,7 @@ _LATITUDES = ("latitude", "lat")
 _LEVELS = ("level", "pressure_level", "isobaricInhPa", "plev", "lev", "air_pressure")
 _TIMES = ("valid_time", "time")
 _MEMBERS = ("number", "realization", "member")
+_EXPERIMENT = "expver"
 _PRESSURE_UNITS = {"hPa": 1.0, "millibars": 1.0, "millibar": 1.0, "mbar": 1.0, "mb": 1.0, "Pa": 0.01}
 
 
@@ -111,11 +116,12 @@ def _selections(variable: xr.DataArray, axes: tuple[_Axis, ...], label: str) -> 
     horizontal = {_dimension(variable, _LONGITUDES), _dimension(variable, _LATITUDES)}
     outer = [dim for dim in variable.dims if dim not in horizontal]
     for dim in outer:
-        if dim not in {axis.dim for axis in axes} and variable.sizes[dim] > 1:
+        if dim not in {_EXPERIMENT, *(axis.dim for axis in axes)} and variable.sizes[dim] > 1:
             raise Refused(
                 f"{label}: expected dimensions time, level, latitude and longitude, found also "
                 f"{dim} with {variable.sizes[dim]} entries; select one"
             )
+    outer = [dim for dim in outer if dim != _EXPERIMENT]
     for indices in np.ndindex(*(variable.sizes[dim] for dim in outer)):
         yield dict(zip(outer, indices, strict=True))
 
@@ -151,10 +157,20 @@ def _values(variable: xr.DataArray, selection: dict[Hashable, int], quantity: Qu
         )
     horizontal = _dimension(variable, _LONGITUDES), _dimension(variable, _LATITUDES)
     try:
-        values = variable.isel(selection).transpose(*horizontal).values
+        values = _of_one_experiment(variable.isel(selection), label).transpose(*horizontal).values
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise Broken(f"{label}: cannot be read: {error}; fetch the file again") from error
     return without_sentinels(values, quantity) * np.float32(quantity.units[unit])
+
+
+def _of_one_experiment(variable: xr.DataArray, label: str) -> xr.DataArray:
+    """Without the dimension `expver`: its entry that has values, the first when none has."""
+    if _EXPERIMENT not in variable.dims:
+        return variable
+    given = variable.notnull().any([dim for dim in variable.dims if dim != _EXPERIMENT]).values
+    if given.sum() > 1:
+        raise Refused(f"{label}: expected values at one entry of expver, found them at {given.sum()}; select one")
+    return variable.isel({_EXPERIMENT: int(np.argmax(given))})
 
 
 def _grid(dataset: xr.Dataset, name: str) -> RegularGrid:

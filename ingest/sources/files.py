@@ -1,25 +1,27 @@
-"""One analysis on pressure levels from GRIB or NetCDF files: a file, or all files of a directory."""
+"""One analysis on pressure levels from GRIB or NetCDF files, or ZIP archives of them: a file, or all of a directory."""
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
+from tempfile import TemporaryDirectory
 
 from forecast.times import CYCLE_HOURS
-from ingest import grib, netcdf
 from ingest.analysis import Analysis, InputFile
+from ingest.archive import is_archive, unpack
 from ingest.assemble import assemble
 from ingest.canonical import RawField
 from ingest.checks import check_time
-from ingest.errors import Broken, Gone, Refused, WrongTime
+from ingest.errors import Gone, WrongTime
 from ingest.grib import Header
+from ingest.reader import reader_of
 from ingest.source import ModelNeeds
 
 _NOT_DATA = (".idx", ".index", ".md", ".txt", ".json", ".sha256", ".log", ".html", ".xml")
-_NETCDF_STARTS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF")
-_GRIB_WITHIN = 100
+_MOST_UNPACKED = 8 << 30
+"""Bytes that archives may take when they are unpacked: several times a global analysis of the finest grid."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class FilesSource:
         Raises WrongTime when there is none, Gone when there are no files, Broken when one is damaged.
         """
         found = set()
-        for path in self._paths():
-            found |= {h.valid_time for h in _reader(path).read_headers(path) if h.quantity.name == "air_temperature"}
+        with _unpacked(self._paths()) as paths:
+            for path in paths:
+                headers = reader_of(path).read_headers(path)
+                found |= {header.valid_time for header in headers if header.quantity.name == "air_temperature"}
         cycles = sorted(moment for moment in found if moment.hour in CYCLE_HOURS and moment.minute == 0)
         if not cycles:
             times = ", ".join(f"{moment:%Y-%m-%d %H:%M} UTC" for moment in sorted(found)[:4]) or "none at all"
@@ -51,7 +55,8 @@ class FilesSource:
         paths = self._paths()
         inputs = [_input_file(path) for path in paths]
         times: set[datetime] = set()
-        assembly = assemble(self._fields(paths, cycle, needs, times), needs, str(self.path))
+        with _unpacked(paths) as unpacked:
+            assembly = assemble(self._fields(unpacked, cycle, needs, times), needs, str(self.path))
         check_time(times, cycle, str(self.path))
         return assembly.build(cycle, inputs)
 
@@ -65,7 +70,7 @@ class FilesSource:
             return header.valid_time == cycle and (header.level is None or header.level in needs.levels)
 
         for path in paths:
-            yield from _reader(path).read_fields(path, wanted)
+            yield from reader_of(path).read_fields(path, wanted)
 
     def _paths(self) -> list[Path]:
         if not self.path.exists():
@@ -78,22 +83,22 @@ class FilesSource:
         return paths
 
 
+@contextmanager
+def _unpacked(paths: list[Path]) -> Iterator[list[Path]]:
+    """The files, with those in archives instead of these; the unpacked ones are gone afterwards."""
+    with TemporaryDirectory(prefix="sigmacast-") as folder:
+        yield [found for number, path in enumerate(paths) for found in _unpacked_one(path, Path(folder, str(number)))]
+
+
+def _unpacked_one(path: Path, folder: Path) -> list[Path]:
+    if not is_archive(path):
+        return [path]
+    folder.mkdir()
+    return unpack(path, folder, _MOST_UNPACKED)
+
+
 def _is_aside(path: Path) -> bool:
     return path.name.startswith(".") or path.suffix in _NOT_DATA
-
-
-def _reader(path: Path) -> ModuleType:
-    """The module that reads a file, by its first bytes; raises Broken or Refused when there is none."""
-    with open(path, "rb") as file:
-        start = file.read(_GRIB_WITHIN)
-    if b"GRIB" in start:
-        return grib
-    if start.startswith(_NETCDF_STARTS):
-        return netcdf
-    if not start:
-        raise Broken(f"{path.name}: expected a GRIB or NetCDF file, found an empty one; fetch it again")
-    hint = "unpack the archive first" if start[:2] in (b"PK", b"\x1f\x8b") else "give another file, or fetch it again"
-    raise Refused(f"{path.name}: expected a GRIB or NetCDF file, found one that starts with {start[:8]!r}; {hint}")
 
 
 def _input_file(path: Path) -> InputFile:
