@@ -6,7 +6,6 @@ The analysis must come out as planned: its provenance is compared with the plan.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest import grib
 from ingest.analysis import Analysis, InputFile
 from ingest.assemble import Assembly
 from ingest.canonical import RawField
@@ -14,6 +13,7 @@ from ingest.errors import Broken, Incomplete
 from ingest.feed import Feed, Fetched, Item
 from ingest.grib import Header
 from ingest.plan import Plan, Request, disagreements, in_order, told
+from ingest.reader import reader_of
 from ingest.source import ModelNeeds
 
 OnFetch = Callable[[str, int, int | None], None]
@@ -108,5 +108,5 @@ def _fields(request: Request, files: Sequence[Fetched], member: int) -> Iterator
         return header.valid_time == request.cycle and header.member == member and item in wanted_items
 
     for file in files:
-        for raw in grib.read_fields(file.path, wanted):
+        for raw in reader_of(file.path).read_fields(file.path, wanted):
             yield replace(raw, file_name=request.feed)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -71,7 +72,7 @@ class HttpRemote:
         wanted = {"Range": f"bytes={part.offset}-{part.offset + part.length - 1}"}
         with self._answer("GET", timeout, wanted) as response:
             skip = self._offset_within(response, part)
-            yield from self._cut(self._blocks(response, timeout), skip, part)
+            yield from self._cut(blocks_of(response.raw, self.uri, timeout), skip, part)
 
     @contextmanager
     def _answer(self, method: str, timeout: float, headers: Mapping[str, str]) -> Iterator[requests.Response]:
@@ -122,17 +123,22 @@ class HttpRemote:
                 return
         raise Broken(f"{self.uri}: expected {part.length} bytes from {part.offset}, the last {left} did not come")
 
-    def _blocks(self, response: requests.Response, timeout: float) -> Iterator[bytes]:
-        come, begun = 0, time.monotonic()
-        with _reading(self.uri, timeout):
-            while data := response.raw.read1(_BLOCK):
-                yield data
-                come += len(data)
-                waited = time.monotonic() - begun
-                if come >= _BLOCK:
-                    come, begun = 0, time.monotonic()
-                elif waited > timeout:
-                    raise Busy(f"{self.uri}: only {come} bytes came in {waited:.0f} s; try again later")
+
+def blocks_of(body: Any, uri: str, timeout: float) -> Iterator[bytes]:
+    """The body of a response of urllib3, as it comes.
+
+    Raises Busy when nothing comes for `timeout` [s] or a block takes longer than that, Broken when it is cut off.
+    """
+    come, begun = 0, time.monotonic()
+    with _reading(uri, timeout):
+        while data := body.read1(_BLOCK):
+            yield data
+            come += len(data)
+            waited = time.monotonic() - begun
+            if come >= _BLOCK:
+                come, begun = 0, time.monotonic()
+            elif waited > timeout:
+                raise Busy(f"{uri}: only {come} bytes came in {waited:.0f} s; try again later")
 
 
 @contextmanager
@@ -160,14 +166,14 @@ def _error_of(response: requests.Response, uri: str) -> SourceError:
     if status == 410:
         return Gone(f"{said}; use another source")
     if status in (408, 425, 429) or status >= 500:
-        return Busy(f"{said}; try again later", _retry_after(response.headers.get("Retry-After")))
+        return Busy(f"{said}; try again later", retry_after(response.headers.get("Retry-After")))
     if status == 416:
         return Broken(f"{said}: the object is shorter than its index says; fetch it again")
     return Denied(f"{said}; check credentials, licence and address")
 
 
-def _retry_after(text: str | None) -> float | None:
-    """Seconds from a header that gives seconds or a date; None when it gives neither."""
+def retry_after(text: str | None) -> float | None:
+    """Seconds from a header Retry-After, which gives seconds or a date; None when it gives neither."""
     if text is None:
         return None
     if text.strip().isdigit():

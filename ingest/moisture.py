@@ -56,7 +56,7 @@ def specific_humidity(relative_humidity: Array, temperature: Array, pressure: fl
     return np.minimum(np.maximum(relative_humidity, 0.0) * saturated, _of_vapour(greatest, pressure))
 
 
-def _of_vapour(vapour: Array | float, pressure: float) -> Array:
+def _of_vapour(vapour: Any, pressure: float) -> Any:
     """Specific humidity from the pressures [Pa] of vapour and air."""
     return EPSILON * vapour / (pressure - (1.0 - EPSILON) * vapour)
 

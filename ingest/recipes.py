@@ -18,7 +18,7 @@ STATE = ("geopotential", "air_temperature", "eastward_wind", "northward_wind")
 AS_GIVEN = "as given"
 REGRIDDED = "conservative regridding"
 FROM_HEIGHT = "height times 9.80665"
-FROM_RELATIVE_HUMIDITY = "from relative humidity and temperature, saturation over mixed phase (IFS)"
+FROM_RELATIVE_HUMIDITY = "from relative humidity and temperature, saturation over mixed phase (NCEP)"
 FROM_MIXING_RATIO = "from mixing ratio"
 SHARE_OF_CLOUD = "share of total cloud mixing ratio by temperature, mixed phase from 250.16 to 273.16 K (IFS)"
 

@@ -40,7 +40,12 @@ def test_a_request_speaks_the_language_of_the_store():
     [
         ITEMS,
         {Item(name, level) for name in LEVEL_NAMES for level in PRESSURE_LEVELS},
-        {Item("air_temperature", 500), Item("air_temperature", 850), Item("geopotential", 500), Item("land_area_fraction")},
+        {
+            Item("air_temperature", 500),
+            Item("air_temperature", 850),
+            Item("geopotential", 500),
+            Item("land_area_fraction"),
+        },
     ],
     ids=["all", "four", "ragged"],
 )

@@ -1,6 +1,7 @@
 """What a line of a GFS index means, on made lines and on a whole real index."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -111,6 +112,6 @@ def test_the_fields_of_a_start_are_118_ranges_of_the_real_file(real):
     offsets = sorted(entry.offset for item, entry in found.items() if item.quantity != "relative_humidity")
     parts = message_parts(real, 511_900_000, "real")
     chosen = [parts[offset] for offset in offsets]
-    joined = 1 + sum(b.offset != a.offset + a.length for a, b in zip(chosen, chosen[1:], strict=False))
+    joined = 1 + sum(b.offset != a.offset + a.length for a, b in pairwise(chosen))
     assert (len(chosen), joined) == (202, 118)
     assert sum(part.length for part in chosen) == 146_331_389

@@ -1,4 +1,4 @@
-"""A Climate Data Store on the loopback interface, with its queue, and with the faults that a test asks for.
+"""A Climate Data Store on the loopback interface, with its queue; faults are injected as in any `Loopback`.
 
 It answers as the data stores' API at `/api` does: a request is posted for execution, its job is asked for until it
 is successful, its results name a file, and the file is read in ranges. All but the file want the header
@@ -7,12 +7,11 @@ is successful, its results name a file, and the file is read in ranges. All but 
 
 import json
 import re
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from tests.ingest.feeds.server import Answer, Fault, Loopback, Request
 
 KEY = "5ec7e7c0-de00-4dea-9a55-0123456789ab"
 
@@ -41,21 +40,26 @@ NO_DATA = {
     "traceback": "Your request has not found any data, please check your selection.\n"
     "The job failed with: MultiAdaptorNoDataError",
 }
+QUEUE_LIMIT = {
+    "title": "The job has been rejected",
+    "detail": "Number of queued requests per user is limited to 50",
+}
 
 
-@dataclass
-class Fault:
-    """What to do instead of the proper answer, `times` times: an error status, or something with the body."""
+@dataclass(frozen=True)
+class Says(Fault):
+    """An error of the store, with its words."""
 
-    status: int = 200
-    body: dict[str, Any] = field(default_factory=dict)
-    times: int = 1
-    how: str = "status"
+    status: int
+    words: dict[str, Any]
+
+    def spoil(self, answer, server, request):
+        return _json(self.status, self.words)
 
 
 @dataclass
 class Job:
-    """A request that was posted; it goes through the statuses of `to_come`, one each time it is asked for."""
+    """A request that was posted; it goes through the statuses `to_come`, one each time it is asked for."""
 
     dataset: str
     request: dict[str, Any]
@@ -68,159 +72,77 @@ class Job:
         return self.to_come.pop(0) if len(self.to_come) > 1 else self.to_come[0]
 
 
-class CdsServer:
-    """Started by `with`; `url` and `key` are what a client is configured with."""
+class CdsServer(Loopback):
+    """`address` and `key` are what a client is configured with; the other attributes hold for jobs to come."""
 
     def __init__(self, make: Callable[[str, dict[str, Any]], bytes]) -> None:
+        super().__init__("nginx")
         self.make = make
         self.key = KEY
         self.statuses = ["accepted", "running", "successful"]
         self.failure: dict[str, Any] = {}
         self.last_date: str | None = None
-        self.content_type = "application/x-grib"
+        self.media_type = "application/x-grib"
         self.size_error = 0
         self.jobs: dict[str, Job] = {}
-        self.asked: list[tuple[str, str]] = []
-        self._faults: dict[str, list[Fault]] = {}
-        self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self.root = f"http://127.0.0.1:{self._http.server_port}"
-        self.url = f"{self.root}/api"
 
-    def __enter__(self) -> "CdsServer":
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    def fail(self, route: str, **fault: Any) -> None:
-        """Let the next answers of a route go wrong."""
-        self._faults.setdefault(route, []).append(Fault(**fault))
+    @property
+    def address(self) -> str:
+        return f"{self.url}/api"
 
     def count(self, route: str) -> int:
         """How often a route was asked for."""
-        return sum(name == route for name, _ in self.asked)
+        method, pattern = ROUTES[route]
+        return sum(one.method == method and bool(re.fullmatch(pattern, one.path)) for one in self.requests)
 
-    def fault(self, route: str) -> Fault | None:
-        with self._lock:
-            waiting = self._faults.get(route, [])
-            if not waiting:
-                return None
-            waiting[0].times -= 1
-            return waiting.pop(0) if waiting[0].times <= 0 else waiting[0]
+    def answer(self, request: Request) -> Answer:
+        for name, (method, pattern) in ROUTES.items():
+            found = re.fullmatch(pattern, request.path)
+            if found and method == request.method:
+                if name in ("size", "file"):
+                    return super().answer(request)
+                if name != "messages" and request.headers.get("private-token") != self.key:
+                    return _json(401, {"title": "authentication failed", "detail": "authentication failed"})
+                return getattr(self, f"_{name}")(*found.groups(), *([request.body] if method == "POST" else []))
+        return _json(404, {"title": "not found", "detail": request.path})
 
-    def submit(self, dataset: str, request: dict[str, Any]) -> str:
+    def _messages(self) -> Answer:
+        return _json(200, {"messages": []})
+
+    def _collection(self, dataset: str) -> Answer:
+        if self.last_date is None:
+            return _json(404, {"title": "not found", "detail": dataset})
+        interval = [["1940-01-01T00:00:00Z", self.last_date]]
+        return _json(200, {"id": dataset, "extent": {"temporal": {"interval": interval}}})
+
+    def _process(self, dataset: str) -> Answer:
+        return _json(200, {"id": dataset})
+
+    def _execution(self, dataset: str, body: bytes) -> Answer:
+        inputs = json.loads(body)["inputs"]
+        content = self.make(dataset, inputs)
         with self._lock:
             name = f"job-{len(self.jobs) + 1:04d}"
-            content = self.make(dataset, request)
             size = len(content) + self.size_error
-            self.jobs[name] = Job(dataset, request, content, list(self.statuses), dict(self.failure), size)
-            return name
+            self.jobs[name] = Job(dataset, inputs, content, list(self.statuses), dict(self.failure), size)
+        self.publish(f"/files/{name}/data", content)
+        link = {"rel": "monitor", "href": f"{self.address}/retrieve/v1/jobs/{name}"}
+        return _json(201, {"jobID": name, "processID": dataset, "status": "accepted", "links": [link]})
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
+    def _job(self, name: str) -> Answer:
+        if name not in self.jobs:
+            return _json(404, {"title": "job not found", "detail": f"no job {name}"})
+        links = [{"rel": "results", "href": f"{self.address}/retrieve/v1/jobs/{name}/results"}]
+        status = self.jobs[name].next_status()
+        return _json(200, {"jobID": name, "status": status, "metadata": {}, "links": links})
 
-        class Handler(_Handler):
-            cds = server
-
-        return Handler
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    cds: CdsServer
-
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = urlsplit(self.path).path
-        for name, (method, pattern) in ROUTES.items():
-            found = re.fullmatch(pattern, path)
-            if found and method == self.command:
-                self._answer(name, found[1] if found.groups() else "", body)
-                return
-        self._send(404, {"title": "not found", "detail": path})
-
-    do_POST = do_HEAD = do_GET
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-    def _answer(self, route: str, argument: str, body: bytes) -> None:
-        self.cds.asked.append((route, argument))
-        fault = self.cds.fault(route)
-        is_file = route in ("size", "file")
-        if not is_file and route != "messages" and self.headers.get("PRIVATE-TOKEN") != self.cds.key:
-            self._send(401, {"title": "authentication failed", "detail": "authentication failed"})
-        elif fault is not None and fault.how == "status":
-            self._send(fault.status, fault.body)
-        elif fault is not None and fault.how == "drop":
-            self.close_connection = True
-        elif is_file:
-            self._send_file(argument, fault)
-        else:
-            self._send(*getattr(self, f"_{route}")(argument, body))
-
-    def _messages(self, _: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        return 200, {"messages": []}
-
-    def _collection(self, dataset: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        if self.cds.last_date is None:
-            return 404, {"title": "not found", "detail": dataset}
-        interval = [["1940-01-01T00:00:00Z", self.cds.last_date]]
-        return 200, {"id": dataset, "extent": {"temporal": {"interval": interval}}}
-
-    def _process(self, dataset: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        return 200, {"id": dataset}
-
-    def _execution(self, dataset: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        name = self.cds.submit(dataset, json.loads(body)["inputs"])
-        link = {"rel": "monitor", "href": f"{self.cds.url}/retrieve/v1/jobs/{name}"}
-        return 201, {"jobID": name, "processID": dataset, "status": "accepted", "links": [link]}
-
-    def _job(self, name: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        if name not in self.cds.jobs:
-            return 404, {"title": "job not found", "detail": f"no job {name}"}
-        job = self.cds.jobs[name]
-        links = [{"rel": "results", "href": f"{self.cds.url}/retrieve/v1/jobs/{name}/results"}]
-        return 200, {"jobID": name, "status": job.next_status(), "metadata": {}, "links": links}
-
-    def _results(self, name: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        job = self.cds.jobs[name]
+    def _results(self, name: str) -> Answer:
+        job = self.jobs[name]
         if job.failure:
-            return 400, job.failure
-        href = f"{self.cds.root}/files/{name}/data"
-        value = {"type": self.cds.content_type, "href": href, "file:size": job.claimed_size}
-        return 200, {"asset": {"value": value}}
+            return _json(400, job.failure)
+        href = f"{self.url}/files/{name}/data"
+        return _json(200, {"asset": {"value": {"type": self.media_type, "href": href, "file:size": job.claimed_size}}})
 
-    def _send(self, status: int, document: dict[str, Any]) -> None:
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
 
-    def _send_file(self, name: str, fault: Fault | None) -> None:
-        content = self.cds.jobs[name].content
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if found:
-            first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
-            content = content[first : last + 1]
-        else:
-            self.send_response(200)
-        self.send_header("Content-Type", self.cds.content_type)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        if fault is not None and fault.how == "cut":
-            self.close_connection = True
-            content = content[: len(content) // 2]
-        self.wfile.write(content)
+def _json(status: int, document: dict[str, Any]) -> Answer:
+    return Answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"})
