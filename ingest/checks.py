@@ -14,6 +14,7 @@ from ingest.analysis import Analysis
 from ingest.atmosphere import standard_geopotential, standard_temperature
 from ingest.canonical import RawField
 from ingest.errors import Broken, Incomplete, Refused, WrongTime
+from ingest.limits import SPIKE_BOUNDS
 from ingest.source import ModelNeeds
 
 Array = NDArray[Any]
@@ -22,19 +23,6 @@ REQUIRED_LEVELS = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 925, 10
 """Levels [hPa] that a file must hold of every level field but cloud; what lies between them can be filled."""
 
 _STATE = ("geopotential", "geopotential_height", "air_temperature", "eastward_wind", "northward_wind")
-
-_SPIKE_LIMITS = {
-    "air_temperature": 35.0,
-    "eastward_wind": 80.0,
-    "northward_wind": 80.0,
-    "geopotential": 3_000.0,
-    "geopotential_height": 3_000.0,
-    "mass_fraction_of_cloud_liquid_water_in_air": 5e-3,
-    "mass_fraction_of_cloud_ice_in_air": 5e-3,
-    "cloud_mixing_ratio": 5e-3,
-    "cloud_ice_mixing_ratio": 5e-3,
-}
-"""Greatest difference from the mean of the neighbours to the east and west that an analysis can have."""
 
 _TEMPERATURE_MEAN_LIMIT = 25.0
 _CLOUD_MEAN_LIMIT = 3e-4
@@ -104,7 +92,7 @@ def _require_near(field: RawField, mean: float, expected: float, limit: float, u
 
 
 def _check_spikes(field: RawField) -> None:
-    limit = _SPIKE_LIMITS.get(field.quantity.name)
+    limit = SPIKE_BOUNDS.get(field.quantity.name)
     if limit is None:
         return
     neighbours = 0.5 * (np.roll(field.values, 1, axis=0) + np.roll(field.values, -1, axis=0))

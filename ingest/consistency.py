@@ -1,7 +1,11 @@
-"""Checks of levels against each other, which show damage that no single field shows."""
+"""Levels against each other, which shows damage that no single field shows.
 
+The measures serve the readers, which refuse damaged files, and the quality gate.
+"""
+
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +14,39 @@ from forecast.grids import Grid
 from ingest.atmosphere import thickness
 from ingest.checks import area_mean, place
 from ingest.errors import Broken
+from ingest.limits import (
+    ALOFT,
+    DEFAULT_LIMITS,
+    TEMPERATURE_STEP_BOUNDS,
+    THICKNESS_FLOOR,
+    THICKNESS_SHARE,
+    THICKNESS_SHARE_ALOFT,
+    WIND_STEP_BOUNDS,
+)
 from ingest.moisture import virtual_temperature
 
 Array = NDArray[Any]
 
-_THICKNESS_LIMIT, _THICKNESS_LIMIT_ALOFT, _ALOFT = 0.08, 0.05, 500
-"""Greatest misfit of a layer's thickness to its temperature anywhere, as a share, below and above 500 hPa.
 
-Analyses reach 0.05 where they extrapolate below the ground, and 0.03 in the stratosphere.
-"""
-_THICKNESS_FLOOR = 300.0
-"""Misfit [m2 s-2] that packing and extrapolation below the ground can leave in a thin layer."""
-_THICKNESS_LIMIT_MEAN = 0.015
-"""Greatest misfit of the global mean, as a share; analyses stay below 0.006."""
+class Layer(NamedTuple):
+    """A layer's thickness [m2 s-2] by geopotential and by temperature; misfit as a multiple of what is admitted."""
 
-_WIND_LIMITS = ((400, 5.0, 8.0), (100, 12.0, 20.0), (0, 25.0, 40.0))
-"""From this level [hPa] down: greatest root-mean-square distance [m s-1] of a wind component from the
-levels around it, and of the first or last level from the next; analyses have less than half of it."""
+    upper: int
+    lower: int
+    rise: Array
+    expected: Array
+    misfit: Array
+
+
+def layers(levels: tuple[int, ...], geopotential: Array, temperature: Array, humidity: Array) -> Iterator[Layer]:
+    """The layers between neighbouring levels [hPa], top first, from fields [level, longitude, latitude]."""
+    virtual = virtual_temperature(temperature, humidity)
+    for upper, lower in pairwise(range(len(levels))):
+        rise = geopotential[upper] - geopotential[lower]
+        expected = thickness(virtual[lower], virtual[upper], levels[lower], levels[upper])
+        share = THICKNESS_SHARE_ALOFT if levels[lower] <= ALOFT else THICKNESS_SHARE
+        misfit = np.abs(rise - expected) / (THICKNESS_FLOOR + share * expected)
+        yield Layer(levels[upper], levels[lower], rise, expected, misfit)
 
 
 def check_hydrostatic(
@@ -36,21 +56,46 @@ def check_hydrostatic(
 
     Raises Broken: a field is damaged, or belongs to another level or time.
     """
-    virtual = virtual_temperature(temperature, humidity)
-    for upper, lower in pairwise(range(len(levels))):
-        rise = geopotential[upper] - geopotential[lower]
-        expected = thickness(virtual[lower], virtual[upper], levels[lower], levels[upper])
-        share = _THICKNESS_LIMIT_ALOFT if levels[lower] <= _ALOFT else _THICKNESS_LIMIT
-        wrong = np.abs(rise - expected) > _THICKNESS_FLOOR + share * expected
-        if not wrong.any() and abs(area_mean(rise / expected, grid) - 1.0) > _THICKNESS_LIMIT_MEAN:
+    for layer in layers(levels, geopotential, temperature, humidity):
+        wrong = ~(layer.misfit <= DEFAULT_LIMITS.hydrostatic.block)
+        departure = abs(area_mean(layer.rise / layer.expected, grid) - 1.0)
+        if not wrong.any() and departure > DEFAULT_LIMITS.hydrostatic_mean.block:
             wrong = np.ones_like(wrong)
         if wrong.any():
             raise Broken(
-                f"{where}: expected {expected[wrong][0]:.6g} m2 s-2 between {levels[lower]} and {levels[upper]} hPa "
-                f"from the temperature at {place(grid, wrong)}, found {rise[wrong][0]:.6g} and {wrong.sum()} such "
-                "places in all; a field of geopotential or temperature is damaged or belongs to another level or "
+                f"{where}: expected {layer.expected[wrong][0]:.6g} m2 s-2 between {layer.lower} and {layer.upper} hPa "
+                f"from the temperature at {place(grid, wrong)}, found {layer.rise[wrong][0]:.6g} and {wrong.sum()} "
+                "such places in all; a field of geopotential or temperature is damaged or belongs to another level or "
                 "time: fetch the file again"
             )
+
+
+class Step(NamedTuple):
+    """A level's distance from the levels around it, and the bound of its root mean square [the field's unit]."""
+
+    level: int
+    distance: Array
+    rms: float
+    bound: float
+
+
+def wind_steps(levels: tuple[int, ...], wind: Array, grid: Grid) -> Iterator[Step]:
+    """Each level of a wind component [level, longitude, latitude] against its neighbours; levels [hPa] top first."""
+    for index, level in enumerate(levels):
+        _, inner, outer = next(row for row in WIND_STEP_BOUNDS if level >= row[0])
+        bound = outer if index in (0, len(levels) - 1) else inner
+        yield _step(level, wind[index] - _expected(levels, wind, index), bound, grid)
+
+
+def temperature_steps(levels: tuple[int, ...], temperature: Array, grid: Grid) -> Iterator[Step]:
+    """Each level of temperature but the first and the last against its neighbours; levels [hPa] top first."""
+    for index, level in enumerate(levels[1:-1], start=1):
+        bound = next(row[1] for row in TEMPERATURE_STEP_BOUNDS if level >= row[0])
+        yield _step(level, temperature[index] - _expected(levels, temperature, index), bound, grid)
+
+
+def _step(level: int, distance: Array, bound: float, grid: Grid) -> Step:
+    return Step(level, distance, float(np.sqrt(area_mean(distance**2, grid))), bound)
 
 
 def check_winds(name: str, levels: tuple[int, ...], wind: Array, grid: Grid, where: str) -> None:
@@ -58,25 +103,19 @@ def check_winds(name: str, levels: tuple[int, ...], wind: Array, grid: Grid, whe
 
     Raises Broken: a field is damaged, or belongs to another level or time.
     """
-    excess = {}
-    for index, level in enumerate(levels):
-        _, inner, outer = next(row for row in _WIND_LIMITS if level >= row[0])
-        at_end = index in (0, len(levels) - 1)
-        distance = float(np.sqrt(area_mean((wind[index] - _expected(levels, wind, index)) ** 2, grid)))
-        excess[level] = distance, outer if at_end else inner
-    worst = max(excess, key=lambda level: excess[level][0] / excess[level][1])
-    distance, limit = excess[worst]
-    if distance > limit:
+    worst = max(wind_steps(levels, wind, grid), key=lambda step: step.rms / step.bound)
+    if worst.rms > DEFAULT_LIMITS.wind_steps.block * worst.bound:
         raise Broken(
-            f"{where}: expected {name} at {worst} hPa within {limit:g} m s-1 (root mean square) of the levels around "
-            f"it, found {distance:.3g}; it is damaged or belongs to another level or time: fetch the file again"
+            f"{where}: expected {name} at {worst.level} hPa within {worst.bound:g} m s-1 (root mean square) of the "
+            f"levels around it, found {worst.rms:.3g}; it is damaged or belongs to another level or time: fetch the "
+            "file again"
         )
 
 
-def _expected(levels: tuple[int, ...], wind: Array, index: int) -> Array:
-    """The wind at a level by its neighbours: linear in log pressure, or the one there is."""
+def _expected(levels: tuple[int, ...], field: Array, index: int) -> Array:
+    """A field at a level by its neighbours: linear in log pressure, or the one there is."""
     if index in (0, len(levels) - 1):
-        return wind[1] if index == 0 else wind[-2]
+        return field[1] if index == 0 else field[-2]
     upper, level, lower = levels[index - 1 : index + 2]
     share = np.log(level / upper) / np.log(lower / upper)
-    return (1.0 - share) * wind[index - 1] + share * wind[index + 1]
+    return (1.0 - share) * field[index - 1] + share * field[index + 1]

@@ -11,7 +11,8 @@ Every error says what the caller should do:
     │   └── Changed       replaced while it was read: fetch it again from its start
     ├── Incomplete        sound, but variables, levels or places are missing: add the files that hold them
     └── Refused           sound, but not a global analysis in the units expected: give another file
-        └── WrongTime     valid at another time: ask for that cycle, or give the file of this one
+        ├── WrongTime     valid at another time: ask for that cycle, or give the file of this one
+        └── Implausible   no weather looks like this: use another source
 """
 
 
@@ -60,3 +61,7 @@ class Refused(SourceError):
 
 class WrongTime(Refused):
     """The content is valid at another time; ask for that cycle, or give the file of this one."""
+
+
+class Implausible(Refused):
+    """The analysis is whole, but no weather looks like this; use another source."""
