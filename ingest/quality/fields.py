@@ -144,7 +144,7 @@ def _mean_temperatures(state: State, limits: Limits) -> Iterator[Finding]:
 def _mean_geopotentials(state: State, limits: Limits) -> Iterator[Finding]:
     for level, values in zip(state.levels, state.fields["geopotential"], strict=True):
         found, expected = area_mean(values, state.grid), standard_geopotential(level)
-        measure, limit = abs(found - expected) / (_LOWEST_GEOPOTENTIAL + abs(expected)), limits.mean_geopotential
+        measure, limit = float(abs(found - expected) / (_LOWEST_GEOPOTENTIAL + abs(expected))), limits.mean_geopotential
         text = f"global mean {found:.6g} m2 s-2, expected near {expected:.6g}"
         yield from _of_level("geopotential", level, "mean_geopotential", limit, measure, text, state)
 
