@@ -3,7 +3,8 @@
 The layout is the one that ECMWF's open-data clients read:
 `{yyyymmdd}/{HH}z/{product}/{resolution}/{stream}/{yyyymmddHH0000}-{step}h-{stream}-{type}.{suffix}`,
 with stream `oper` for the control and `enfo` for the ensemble, and types `fc` (control), `ef`
-(members), `em` (ensemble mean), `es` (ensemble standard deviation) and `ep` (both).
+(members), `em` (ensemble mean), `es` (ensemble standard deviation) and `ep` (both). The clients look for
+mean and spread in files of many lead times, those up to 240 h in `240h-enfo-ep`, later ones in `360h-enfo-ep`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,14 @@ from forecast.times import require_utc
 
 LATEST = "latest.json"
 """Key of the pointer to the newest complete run of a store."""
+
+STATISTICS_PARTS = (range(241), range(241, 361))
+"""Lead times [h] of the two parts of a run in which the clients expect mean and spread."""
+
+
+def stream_of(key: str) -> str:
+    """The stream of a file of fields, by its key."""
+    return key.split("/")[-2]
 
 
 def resolution(spacing_degrees: float) -> str:

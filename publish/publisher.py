@@ -14,7 +14,7 @@ from typing import Any
 
 from forecast.frame import Frame
 from forecast.times import format_cycle, lead_hours
-from publish import charts
+from publish import charts, index, whole_run
 from publish.layout import LATEST, Layout
 from publish.manifest import (
     Manifest,
@@ -97,6 +97,7 @@ class Publisher:
             size, all_hours = self._run.ensemble_size, self._run.lead_hours
             header = FrameHeader.of(frame, self._settings, size, self._attributes(), all_hours)
             files = encode(frame, header, self._settings, Path(directory), past)
+            files += [sidecar for file in files for sidecar in index.sidecars(file, self._settings.product)]
             published = [self._put(file, hours) for file in files]
         self._record(published, replaced_lead_hours=hours)
         return published
@@ -110,6 +111,7 @@ class Publisher:
         if self._complete is None:
             self._require_all()
             self._publish_charts()
+            self._publish_whole_run()
             self._complete = self._manifest(tuple(lost))
             self._store.put(self._layout.manifest, self._complete.to_json())
         self._point_to(self._complete)
@@ -205,6 +207,11 @@ class Publisher:
         with TemporaryDirectory(prefix="sigmacast-charts-") as directory:
             files = charts.draw(self._store, self.objects, self._run, self._settings, self._layout, Path(directory))
             for file in files:
+                self._objects[file.key] = self._put(file, None)
+
+    def _publish_whole_run(self) -> None:
+        with TemporaryDirectory(prefix="sigmacast-run-") as directory:
+            for file in whole_run.statistics(self._store, self.objects, self._layout, Path(directory)):
                 self._objects[file.key] = self._put(file, None)
 
     def _manifest(self, lost: tuple[Mapping[str, Any], ...]) -> Manifest:

@@ -64,8 +64,10 @@ def test_a_complete_run_is_published_whole_and_verifies(store: LocalStore):
     assert verify(store, manifest) == []
     assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST}
     assert {(each.kind, each.lead_hours) for each in manifest.objects} == {
-        (kind, hours) for kind in ("control", "members", "mean", "spread", "statistics") for hours in (0, 6)
-    } | {("chart", None)}
+        (kind, hours)
+        for kind in ("control", "members", "mean", "spread", "statistics", "index", "inventory")
+        for hours in (0, 6)
+    } | {(kind, None) for kind in ("chart", "statistics of the run", "index", "inventory")}
 
 
 def test_the_manifest_in_the_store_is_the_one_returned_and_says_where_the_numbers_come_from(store: LocalStore):

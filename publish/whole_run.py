@@ -1,0 +1,43 @@
+"""Files of a run as a whole, made of what it has published when the last lead time is there."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from publish import index
+from publish.layout import STATISTICS_PARTS, Layout
+from publish.manifest import PublishedObject
+from publish.stores.base import Store
+from publish.writers.base import EncodedFile
+
+_KINDS = ("mean", "spread")
+
+
+def statistics(store: Store, objects: Iterable[PublishedObject], layout: Layout, directory: Path) -> list[EncodedFile]:
+    """Mean and spread of many lead times in one GRIB2 file, as ECMWF's clients look for them, with its sidecars.
+
+    The files of the lead times are appended to each other, octet by octet.
+    """
+    found = [each for each in objects if each.kind in _KINDS and each.lead_hours is not None]
+    files = []
+    for hours in STATISTICS_PARTS:
+        part = sorted(
+            (each for each in found if each.lead_hours in hours), key=lambda each: (each.lead_hours, each.key)
+        )
+        if part:
+            file = _joined(store, part, layout.fields(hours[-1], "enfo", "ep", "grib2"), directory)
+            files += [file, *index.sidecars(file, layout.product)]
+    return files
+
+
+def _joined(store: Store, part: list[PublishedObject], key: str, directory: Path) -> EncodedFile:
+    path = directory / Path(key).name
+    with path.open("wb") as whole, TemporaryDirectory(dir=directory) as here:
+        for each in part:
+            piece = Path(here) / "piece"
+            store.download(each.key, piece)
+            with piece.open("rb") as file:
+                shutil.copyfileobj(file, whole, 1 << 20)
+    members = {member for each in part for member in each.members}
+    return EncodedFile(key, path, "statistics of the run", part[0].media_type, tuple(sorted(members)))
