@@ -24,6 +24,7 @@ from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import Context, Site, UnsupportedConfiguration, archive_name, filter_factor
 from forecast.physics.parameterization import Parameterization, step_site
+from forecast.physics.water_budget import WaterBudget
 from forecast.stochastic import random_fields
 from forecast.stochastic.random_fields import RandomFields
 
@@ -41,6 +42,7 @@ class Parts:
     decoder: Decoder
     parameterization: Parameterization
     core: DrivenCore
+    water_budget: WaterBudget
     physics_randomness: RandomFields
     encoder_randomness: RandomFields
     surface_geopotential: jax.Array
@@ -77,6 +79,7 @@ class _Builder:
             decoder=Decoder(**self._codec("decoder_module", _DECODER, geopotential)),
             parameterization=Parameterization(step.context, self.time_step / substeps),
             core=self._core(step, self.time_step / substeps),
+            water_budget=WaterBudget(self.context.harmonics, self.layers, self.scales, self.time_step / substeps),
             physics_randomness=self._randomness(step),
             encoder_randomness=self._randomness(self._owner("encoder_module")),
             surface_geopotential=geopotential,

@@ -219,9 +219,12 @@ class Ensemble:
             if isinstance(window, RestartError):
                 _LOG.warning("saved window not used: %s", window)
                 continue
+            try:
+                states = _unnamed(window.arrays, jax.eval_shape(self._encoded_template))
+            except RestartError as error:
+                _LOG.warning("saved window not used: %s", error)
+                continue
             self._lost = [dict(loss) for loss in window.lost]
-            template = jax.eval_shape(self._encoded_template)
-            states = _unnamed(window.arrays, template)
             members = [
                 _Member(Identity(*identity), jax.tree.map(lambda x, index=index: jnp.asarray(x[index]), states))
                 for index, identity in enumerate(window.members)

@@ -93,6 +93,15 @@ SURFACE_FIELDS = _table(
         (0, 1, 64),
         (-5.0, 120.0),
     ),
+    _field(
+        "precipitation_minus_evaporation",
+        "pme",
+        "Precipitation minus evaporation since the start of the forecast",
+        "kg m-2",
+        (0, 1, 192),
+        (-1_000.0, 10_000.0),
+        None,
+    ),
 )
 """Single-level forecast fields."""
 

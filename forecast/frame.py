@@ -13,8 +13,9 @@ class Frame:
     """One decoded lead time.
 
     `data` has float32 variables named as in `forecast.fields`: the level fields with dimensions
-    (member, level, longitude, latitude), `surface_air_pressure` and
-    `atmosphere_mass_content_of_water_vapor` with (member, longitude, latitude), and
+    (member, level, longitude, latitude), `surface_air_pressure`,
+    `atmosphere_mass_content_of_water_vapor` and `precipitation_minus_evaporation`, accumulated from
+    the start, with (member, longitude, latitude), and
     `surface_geopotential` with (longitude, latitude). Coordinates: `member` (int), `level` [hPa, top
     first], `longitude` [degrees east, from 0], `latitude` [degrees north, south first] of the model's
     Gaussian grid. SI units. Member 0 is the control. A member that was dropped is absent.

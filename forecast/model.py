@@ -27,13 +27,15 @@ TIME_STEP = timedelta(hours=1)
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ModelState:
-    """What evolves: the prognostic `state`, the `randomness` [field, zonal, total], and the `hour`,
-    time since `REFERENCE_TIME` in steps of the model (an integer).
+    """What evolves: the prognostic `state`, the `randomness` [field, zonal, total], the `hour`, time since
+    `REFERENCE_TIME` in steps of the model (an integer), and `net_precipitation`, precipitation minus
+    evaporation since the encoder [kg m-2], [longitude, latitude].
     """
 
     state: State
     randomness: jax.Array
     hour: jax.Array
+    net_precipitation: jax.Array
 
 
 class HybridModel(nnx.Module):
@@ -48,6 +50,7 @@ class HybridModel(nnx.Module):
         self.decoder = parts.decoder
         self.parameterization = parts.parameterization
         self.core = parts.core
+        self.water_budget = parts.water_budget
         self.physics_randomness = parts.physics_randomness
         self.encoder_randomness = parts.encoder_randomness
         self.surface_geopotential = Constant(parts.surface_geopotential)
@@ -77,7 +80,7 @@ class HybridModel(nnx.Module):
     ) -> ModelState:
         """The same with given random fields of the encoder and of the physics [field, zonal, total]."""
         surroundings = self._surroundings(forcing, hour, self.encoder_randomness.nodal(perturbation))
-        return ModelState(self.encoder(analysis, surroundings), randomness, hour)
+        return ModelState(self.encoder(analysis, surroundings), randomness, hour, self.water_budget.empty())
 
     def redraw(self, state: ModelState, key: jax.Array) -> ModelState:
         """The same state with other random fields, drawn from their stationary law."""
@@ -91,18 +94,20 @@ class HybridModel(nnx.Module):
         `key` belongs to this member and step alone. `fresh` says that the state comes from the encoder,
         see `ExpandedHumidity`.
         """
-        state, randomness = start.state, start.randomness
+        state, randomness, net_precipitation = start.state, start.randomness, start.net_precipitation
         for substep in range(self.substeps):
             nodal = self.physics_randomness.nodal(randomness)
             surroundings = self._surroundings(forcing, start.hour, nodal, substep)
             tendency = self.parameterization(state, surroundings.randomness, surroundings.forcing, surroundings.phases)
+            net_precipitation += self.water_budget.lost(state, tendency)
             state = self.core(state, tendency, expand_humidity=fresh and substep == 0)
             randomness = self.physics_randomness.advance(randomness, jax.random.fold_in(key, substep))
-        return ModelState(state, randomness, start.hour + 1)
+        return ModelState(state, randomness, start.hour + 1, net_precipitation)
 
     def decode(self, state: ModelState, forcing: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        """Fields in SI units by the names of `forecast.fields`, see `Decoder`."""
-        return self.decoder(state.state, self._surroundings(forcing, state.hour, None))
+        """Fields in SI units by the names of `forecast.fields`, see `Decoder` and `WaterBudget`."""
+        fields = self.decoder(state.state, self._surroundings(forcing, state.hour, None))
+        return fields | {"precipitation_minus_evaporation": state.net_precipitation}
 
     def _surroundings(
         self, forcing: Mapping[str, jax.Array], hour: jax.Array, randomness: jax.Array | None, substep: int = 0

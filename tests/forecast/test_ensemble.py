@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from forecast import restart
 from forecast.ensemble import Ensemble
 from forecast.errors import AnalysisMismatch, ForcingNotValid, ForecastError, QuorumLost
 from forecast.members import Identity, Members, member_key
@@ -50,6 +51,27 @@ def test_resumed_after_any_window_it_is_bitwise_the_uninterrupted_forecast(
     assert [frame.lead_time / HOUR for frame in frames] == [2, 3]
     for frame, wanted in zip(frames, three_hours[2:], strict=True):
         assert frame.data.equals(wanted.data)
+
+
+def test_a_window_saved_by_a_version_with_another_state_is_not_used(
+    demo_checkpoint, demo_analysis, hourly, restart_dir: Path, three_hours
+):
+    stopped = Ensemble(demo_checkpoint, hourly(3), demo_analysis, restart_dir).frames()
+    for _ in range(3):
+        next(stopped)
+    stopped.close()
+    (path,) = restart_dir.glob("window-*")
+    window = restart.load(path)
+    arrays = {name: values for name, values in window.arrays.items() if "net_precipitation" not in name}
+    restart.save(dataclasses.replace(window, arrays=arrays), restart_dir)
+    frame = next(Ensemble(demo_checkpoint, hourly(3), demo_analysis, restart_dir).frames(from_lead=2 * HOUR))
+    assert frame.data.equals(three_hours[2].data)
+
+
+def test_water_leaves_the_columns_hour_by_hour(three_hours):
+    at_start, after = (three_hours[hour].data["precipitation_minus_evaporation"] for hour in (0, 3))
+    assert float(abs(at_start).max()) == 0.0
+    assert 0.1 < float(after.max()) < 60.0
 
 
 def test_a_member_is_the_same_in_a_larger_ensemble_and_in_any_batch_on_a_cpu(

@@ -21,6 +21,10 @@ from forecast.physics.configuration import archive_name
 from tests.parity.reference import Reference, swap
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
+WATER_DIAGNOSTIC = """
+StochasticPhysicsParameterizationStep.diagnostics_module = @PrecipitationMinusEvaporationDiagnostics
+PrecipitationMinusEvaporationDiagnostics.method = 'cumulative'
+"""
 _THEIR_NAMES = {
     "air_temperature": "temperature",
     "eastward_wind": "u_component_of_wind",
@@ -108,8 +112,10 @@ class Pair:
         def step(whole: Any, state: Any, core: Any) -> Any:
             randomness = _give(whole.advance_fn.randomness_fn, core)
             whole.advance_fn.randomness_fn.advance = lambda unchanged: unchanged
-            given = reference_typing.ModelState(state, randomness=randomness)
-            return whole.advance(given, forcing_of(whole, state.sim_time)).state
+            none_yet = {"P_minus_E_cumulative": jnp.zeros(self.ours.water_budget.shape)}
+            given = reference_typing.ModelState(state, diagnostics=none_yet, randomness=randomness)
+            after = whole.advance(given, forcing_of(whole, state.sim_time))
+            return after.state, after.diagnostics
 
         def decode(whole: Any, state: Any) -> Any:
             given = reference_typing.ModelState(state, randomness=reference_typing.RandomnessState(core=None))
@@ -127,13 +133,33 @@ class Pair:
         nudged = {name: np.nextafter(values, np.float32(np.inf)) for name, values in self.inputs.items()}
         return nudged | {"sim_time": self.inputs["sim_time"]}
 
+    def to_ours(self, state: Any, core: np.ndarray) -> ModelState:
+        """A state of the reference as one of ours, at the cycle."""
+        tracers = {
+            name: jnp.asarray(swap(state.tracers[archive_name(name)]))
+            for name in LEVEL_FIELDS
+            if archive_name(name) in state.tracers
+        }
+        fields = (state.vorticity, state.divergence, state.temperature_variation, state.log_surface_pressure)
+        prognostic = State(*(jnp.asarray(swap(x)) for x in fields), tracers)
+        return ModelState(prognostic, core, jnp.int32(hour_of(CYCLE)), self.ours.water_budget.empty())
+
     def their_encode(self, perturbation: np.ndarray, core: np.ndarray, inputs: Any = None) -> Any:
         given = self.inputs if inputs is None else inputs
         encode = self._their_operations["encode"]
         return encode(self.reference.model.params, dict(given), perturbation, core).state
 
     def their_step(self, state: Any, core: np.ndarray) -> Any:
-        return self._their_operations["step"](self.reference.model.params, state, core)
+        return self._their_operations["step"](self.reference.model.params, state, core)[0]
+
+    def their_net_precipitation(self, state: Any, core: np.ndarray) -> np.ndarray:
+        """Precipitation minus evaporation in a step [kg m-2]; the reference needs `WATER_DIAGNOSTIC`.
+
+        It adds the rate times the whole time step at each substep, so its sum is divided by their number.
+        """
+        _, told = self._their_operations["step"](self.reference.model.params, state, core)
+        amount = np.asarray(told["P_minus_E_cumulative"]) / self.ours.substeps
+        return amount / self.ours.core.equations.scales.unit("kg m-2")
 
     def their_decode(self, state: Any) -> dict[str, np.ndarray]:
         fields = jax.device_get(self._their_operations["decode"](self.reference.model.params, state))
@@ -158,17 +184,6 @@ def _give(fields: Any, core: Any) -> Any:
     )
     fields.unconditional_sample = lambda key: given
     return given
-
-
-def to_ours(state: Any, core: np.ndarray) -> ModelState:
-    """A state of the reference as one of ours, at the cycle."""
-    tracers = {
-        name: jnp.asarray(swap(state.tracers[archive_name(name)]))
-        for name in LEVEL_FIELDS
-        if archive_name(name) in state.tracers
-    }
-    fields = (state.vorticity, state.divergence, state.temperature_variation, state.log_surface_pressure)
-    return ModelState(State(*(jnp.asarray(swap(x)) for x in fields), tracers), core, jnp.int32(hour_of(CYCLE)))
 
 
 def on_sigma(state: Any) -> dict[str, np.ndarray]:
