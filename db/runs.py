@@ -122,6 +122,17 @@ def with_identity(session: Session, identity: Identity) -> Run | None:
     return next(iter([*standing, *runs]), None)
 
 
+def cancelled_alike(session: Session, identity: Identity) -> list[str]:
+    """The names of the cancelled runs of this identity."""
+    cancelled = select(Run.id).where(
+        Run.model_hash == identity.model_hash,
+        Run.init_time == identity.init_time,
+        Run.config_hash == identity.config_hash,
+        Run.state == RunState.CANCELLED.value,
+    )
+    return sorted(session.scalars(cancelled))
+
+
 def search(session: Session, filters: Filters | None = None, limit: int = 50) -> Sequence[Run]:
     """Runs that pass the filters, the last created first, at most `limit`."""
     query = select(Run).where(*_conditions(filters or Filters()))

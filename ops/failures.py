@@ -32,7 +32,7 @@ ERRORS_OF_ROOMS: tuple[tuple[str, str, type[OperationError]], ...] = (
     ("forecast.errors", "ForcingNotValid", InputRefused),
     ("forecast.errors", "ForecastError", RunFailed),
     ("publish.product", "ProductError", ConfigurationError),
-    ("publish.publisher", "PublishError", RunFailed),
+    ("publish.errors", "PublishError", RunFailed),
     ("publish.stores.base", "StoreError", RunFailed),
     ("publish.stores.base", "InvalidKey", ConfigurationError),
     ("publish.writers.base", "WriterError", RunFailed),

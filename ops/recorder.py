@@ -22,6 +22,7 @@ class Recorder:
 
     def __init__(self, engine: Engine, lease: Lease, clock: Clock) -> None:
         self.run_id = lease.run_id
+        self.token = lease.token
         self.clock = clock
         self._engine = engine
         self._lease = lease

@@ -72,7 +72,7 @@ def all_stages(work: Work) -> Manifest:
     """Take the run from where it is to its manifest. Errors are those of the rooms, LeaseLost and QuorumFailed."""
     work.directory.mkdir(parents=True, exist_ok=True)
     analysis = fetch(work)
-    publisher = Publisher(work.store, run_info(work, analysis), product_settings(work), work.recorder.clock)
+    publisher = open_publisher(work, analysis)
     integrate(work, analysis, publisher)
     return finish(work, publisher)
 
@@ -122,6 +122,20 @@ def _input(one: InputFile, valid_time: datetime) -> NewInput:
         bytes=one["bytes"],
         valid_time=datetime.fromisoformat(own) if own else valid_time,
         provenance=details or None,
+    )
+
+
+def open_publisher(work: Work, analysis: Analysis) -> Publisher:
+    """The run's way into the store, fenced by its lease; cancelled runs of the same forecast give way to it."""
+    with work.recorder.reading() as session:
+        given_up = runs.cancelled_alike(session, work.plan.identity)
+    return Publisher(
+        work.store,
+        run_info(work, analysis),
+        product_settings(work),
+        work.recorder.clock,
+        token=work.recorder.token,
+        given_up=given_up,
     )
 
 

@@ -24,6 +24,11 @@ def stream_of(key: str) -> str:
     return key.split("/")[-2]
 
 
+def signature(manifest_key: str) -> str:
+    """Key of the signature of a manifest."""
+    return f"{manifest_key}.sig"
+
+
 def resolution(spacing_degrees: float) -> str:
     """Name of a grid spacing: 2p5 for 2.5 degrees, 0p25 for a quarter degree."""
     return f"{spacing_degrees:.10g}".replace(".", "p") if spacing_degrees % 1 else f"{spacing_degrees:.0f}p0"
@@ -48,10 +53,18 @@ class Layout:
         """Key of the manifest; it exists only when the run is complete."""
         return f"{self.prefix}manifest.json"
 
+    def amended_manifest(self, version: int) -> str:
+        """Key of a manifest that amends an earlier one; versions count from 2."""
+        return f"{self.prefix}manifest.v{version}.json"
+
     @property
-    def progress(self) -> str:
-        """Key of the record of what was published so far; it exists only until the run is complete."""
-        return f"{self.prefix}in-progress.json"
+    def status(self) -> str:
+        """Key of the record of how the run stands; it is there from the run's first moment and changes."""
+        return f"{self.prefix}status.json"
+
+    def is_product(self, key: str) -> bool:
+        """Whether a key is that of a file of the run, rather than of a document about it."""
+        return key.startswith(self.prefix) and key.rpartition("/")[2].startswith(self._stamp)
 
     def fields(self, lead_hours: int, stream: str, kind: str, suffix: str) -> str:
         """Key of a file of fields at one lead time."""

@@ -5,7 +5,7 @@ that whoever reads either never meets an incomplete run.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from forecast.times import require_utc
-from publish.stores.base import ObjectNotFound, Store, sha256_of
+from publish.stores.base import ObjectDamaged, ObjectNotFound, Reader, sha256_of
 
 SCHEMA = "sigmacast-manifest/1"
 
@@ -89,7 +89,8 @@ class PublishedObject:
 class Manifest:
     """Everything that one complete run published.
 
-    `lost` says which members were dropped, from which lead time, and why; `members` are those that
+    `version` counts the manifests of the run: one that amends another is one more, and names in `amends` its key
+    and SHA-256. `lost` says which members were dropped, from which lead time, and why; `members` are those that
     reached the last lead time.
     """
 
@@ -107,6 +108,8 @@ class Manifest:
     licence: str
     provenance: Mapping[str, Any]
     objects: tuple[PublishedObject, ...]
+    version: int = 1
+    amends: Mapping[str, str] | None = None
 
     @property
     def partial(self) -> bool:
@@ -116,7 +119,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """The manifest as a JSON document."""
         document = {"schema": SCHEMA, "partial": self.partial, **asdict(self)}
-        document |= {"init_time": _text(self.init_time), "published_at": _text(self.published_at)}
+        document |= {"init_time": moment_text(self.init_time), "published_at": moment_text(self.published_at)}
         return (json.dumps(document, indent=1, sort_keys=False) + "\n").encode()
 
     @classmethod
@@ -148,25 +151,20 @@ def parse(content: bytes) -> dict[str, Any]:
     return document
 
 
-def objects_document(run_id: str, objects: Iterable[PublishedObject]) -> bytes:
-    """The record of a run in progress."""
-    return json.dumps({"run_id": run_id, "objects": [asdict(each) for each in objects]}).encode()
-
-
 def latest_document(manifest: Manifest, manifest_key: str, manifest_sha256: str) -> bytes:
     """The pointer to a complete run."""
     document = {
         "product": manifest.product,
-        "init_time": _text(manifest.init_time),
+        "init_time": moment_text(manifest.init_time),
         "run_id": manifest.run_id,
         "manifest": manifest_key,
         "manifest_sha256": manifest_sha256,
-        "published_at": _text(manifest.published_at),
+        "published_at": moment_text(manifest.published_at),
     }
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def verify(store: Store, manifest: Manifest) -> list[str]:
+def verify(store: Reader, manifest: Manifest) -> list[str]:
     """Fetch every object that the manifest names and compare size and SHA-256.
 
     Returns one line per object that is missing or differs; an empty list is a sound run.
@@ -180,6 +178,9 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
             except ObjectNotFound:
                 problems.append(f"{expected.key}: missing")
                 continue
+            except ObjectDamaged as error:
+                problems.append(f"{expected.key}: {error}")
+                continue
             size, digest = path.stat().st_size, sha256_of(path)
             if size != expected.bytes:
                 problems.append(f"{expected.key}: {size} bytes, expected {expected.bytes}")
@@ -188,5 +189,6 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _text(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """2026-11-21T06:00:00Z."""
     return require_utc(moment).isoformat().replace("+00:00", "Z")

@@ -3,6 +3,8 @@
 - StoreError
     - ObjectNotFound: no object has this key; nothing to retry
     - ObjectExists: the key is taken and was to be taken only once; somebody else has published
+    - ObjectChanged: the object is not the version that was to be replaced; somebody else was faster
+    - ObjectDamaged: what comes back is not what was stored, after all retries; restore or publish it again
     - StoreDenied: wrong or missing credentials, or no such bucket; change the configuration
     - StoreUnavailable: the store did not answer or is full, after all retries; try again later
 - InvalidKey (a ValueError): the key could escape the store or cannot be an object's name
@@ -29,8 +31,16 @@ class ObjectExists(StoreError):
     """An object has this key already."""
 
 
+class ObjectChanged(StoreError):
+    """The object is no more, or not yet, the version that was to be replaced or deleted."""
+
+
+class ObjectDamaged(StoreError):
+    """The bytes that came back are not those that were stored."""
+
+
 class StoreDenied(StoreError):
-    """The store refuses us; change credentials, bucket or endpoint."""
+    """The store refuses us; change credentials, bucket, endpoint or options."""
 
 
 class StoreUnavailable(StoreError):
@@ -43,29 +53,26 @@ class InvalidKey(ValueError):
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a store knows of an object; `sha256` is None where it would have to be computed first."""
+    """What a store knows of an object; `sha256` and `version` are None where they would have to be computed first.
+
+    `version` is the store's own mark of the object's content.
+    """
 
     key: str
     bytes: int
     sha256: str | None = None
+    version: str | None = None
 
 
-class Store(Protocol):
-    """Named immutable-by-convention objects. A key never names half an object.
+class Reader(Protocol):
+    """Named objects to be read. A key never names half an object.
 
-    Every method may raise StoreDenied or StoreUnavailable, and InvalidKey for a bad key.
+    Every method may raise StoreDenied or StoreUnavailable, ObjectDamaged, and InvalidKey for a bad key.
     """
 
     @property
     def url(self) -> str:
         """Address of the store, without credentials."""
-        ...
-
-    def put(self, key: str, content: Path | bytes, if_absent: bool = False) -> ObjectInfo:
-        """Store a file's or these bytes, at once and durably; replaces the object unless `if_absent`.
-
-        With `if_absent` exactly one of several writers succeeds; the others get ObjectExists.
-        """
         ...
 
     def get(self, key: str) -> bytes:
@@ -80,12 +87,34 @@ class Store(Protocol):
         """Size and SHA-256 of an object, None when there is none."""
         ...
 
+
+class Store(Reader, Protocol):
+    """Objects that can be written too; immutable by convention."""
+
+    def put(
+        self, key: str, content: Path | bytes, if_absent: bool = False, if_version: str | None = None
+    ) -> ObjectInfo:
+        """Store a file's or these bytes, at once and durably; replaces the object unless there is a condition.
+
+        With `if_absent` exactly one of several writers succeeds; the others get ObjectExists. With
+        `if_version` exactly one of several writers replaces that version; the others get ObjectChanged.
+        """
+        ...
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The whole object and its version. Raises ObjectNotFound."""
+        ...
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose keys begin with the prefix, in the order of their keys."""
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove an object; no error when there is none."""
+    def delete(self, key: str, if_version: str | None = None) -> None:
+        """Remove an object; no error when there is none. Raises ObjectChanged when it is not `if_version`."""
+        ...
+
+    def link(self, key: str, seconds: int) -> str:
+        """An address at which anybody can read the object for so long. Raises ObjectNotFound."""
         ...
 
 

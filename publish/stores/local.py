@@ -2,16 +2,19 @@
 
 An object is written to a hidden file beside its place, synchronised to the disk, and then renamed (or,
 for `if_absent`, hard-linked) to its name, which POSIX does atomically; the directory is synchronised last.
+Replacing and deleting happen under a lock on the store, so that the version of an object can be compared first.
 """
 
+import fcntl
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from publish.stores.base import (
+    ObjectChanged,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -25,7 +28,7 @@ from publish.stores.base import (
 
 
 class LocalStore:
-    """Objects as files under a directory, which is made when first written to."""
+    """Objects as files under a directory, which is made when first written to. The version is the SHA-256."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.expanduser().absolute()
@@ -39,20 +42,37 @@ class LocalStore:
         """Where the object with this key is, or would be."""
         return self._directory / require_key(key)
 
-    def put(self, key: str, content: Path | bytes, if_absent: bool = False) -> ObjectInfo:
+    def put(
+        self, key: str, content: Path | bytes, if_absent: bool = False, if_version: str | None = None
+    ) -> ObjectInfo:
         """Write, synchronise, rename; see Store.put."""
         path = self.path(key)
+        digest = sha256_of(content)
         with _translated(key):
             made = _make_directories(path.parent)
-            _write_whole(content, path, if_absent)
+            with _written(content, path) as part:
+                if if_absent:
+                    os.link(part, path)
+                else:
+                    self._replace(part, path, if_version)
             for directory in made:
                 _synchronise(directory)
-        return ObjectInfo(key, size_of(content), sha256_of(content))
+        return ObjectInfo(key, size_of(content), digest, digest)
+
+    def _replace(self, part: Path, path: Path, if_version: str | None) -> None:
+        with self._locked():
+            _require_version(path, if_version)
+            os.replace(part, path)
 
     def get(self, key: str) -> bytes:
         """See Store.get."""
         with _translated(key):
             return self.path(key).read_bytes()
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """See Store.read."""
+        content = self.get(key)
+        return content, sha256_of(content)
 
     def download(self, key: str, path: Path) -> None:
         """See Store.download."""
@@ -60,7 +80,8 @@ class LocalStore:
         with _translated(key):
             if not source.is_file():
                 raise FileNotFoundError(source)
-            _write_whole(source, path, if_absent=False)
+            with _written(source, path) as part:
+                os.replace(part, path)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See Store.head; the SHA-256 is computed from the file."""
@@ -68,7 +89,8 @@ class LocalStore:
         if not path.is_file():
             return None
         with _translated(key):
-            return ObjectInfo(key, size_of(path), sha256_of(path))
+            digest = sha256_of(path)
+            return ObjectInfo(key, size_of(path), digest, digest)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """See Store.list."""
@@ -80,13 +102,40 @@ class LocalStore:
         keys = {path.relative_to(self._directory).as_posix(): path for path in found}
         for key in sorted(keys):
             if key.startswith(prefix):
-                yield ObjectInfo(key, size_of(keys[key]))
+                with suppress(FileNotFoundError):
+                    yield ObjectInfo(key, size_of(keys[key]))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, if_version: str | None = None) -> None:
         """See Store.delete."""
         path = self.path(key)
-        with _translated(key):
+        with _translated(key), self._locked():
+            _require_version(path, if_version)
             path.unlink(missing_ok=True)
+
+    def link(self, key: str, seconds: int) -> str:
+        """The file's own address: whoever may read the file needs no other, and it does not end."""
+        del seconds
+        path = self.path(key)
+        if not path.is_file():
+            raise ObjectNotFound(f"no object {key} in the store")
+        return path.as_uri()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from replacing or deleting; the system lifts the lock of a process that dies."""
+        if not self._directory.is_dir():
+            yield
+            return
+        with (self._directory / ".lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _require_version(path: Path, version: str | None) -> None:
+    if version is None:
+        return
+    if not path.is_file() or sha256_of(path) != version:
+        raise ObjectChanged(f"{path.name} is not the version that was to be replaced: another process has changed it")
 
 
 def _make_directories(directory: Path) -> list[Path]:
@@ -97,7 +146,9 @@ def _make_directories(directory: Path) -> list[Path]:
     return changed[::-1]
 
 
-def _write_whole(content: Path | bytes, path: Path, if_absent: bool) -> None:
+@contextmanager
+def _written(content: Path | bytes, path: Path) -> Iterator[Path]:
+    """The content in a hidden file beside the path, on the disk; the block gives it its name."""
     part = path.parent / f".{path.name}.{uuid.uuid4().hex}.part"
     try:
         with part.open("xb") as file:
@@ -108,10 +159,7 @@ def _write_whole(content: Path | bytes, path: Path, if_absent: bool) -> None:
                     shutil.copyfileobj(source, file, 1 << 20)
             file.flush()
             os.fsync(file.fileno())
-        if if_absent:
-            os.link(part, path)
-        else:
-            os.replace(part, path)
+        yield part
     finally:
         part.unlink(missing_ok=True)
     _synchronise(path.parent)

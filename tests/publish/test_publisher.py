@@ -1,6 +1,7 @@
 """What a reader of the store can rely on, whatever happens to the publisher."""
 
 import json
+import threading
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from forecast.frame import Frame
 from publish.layout import LATEST
 from publish.manifest import Manifest, ManifestError, RunInfo, verify
 from publish.product import ProductError, ProductSettings
-from publish.publisher import AlreadyPublished, IncompleteRun, Publisher
+from publish.publisher import AlreadyPublished, IncompleteRun, Publisher, QuorumMissed, TakenOver
+from publish.status import State, Status
 from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
 from tests.publish.frames import INIT_TIME, make_frame, make_run
 
@@ -20,11 +23,11 @@ SMALL = ProductSettings(
 )
 NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
 MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
-PROGRESS = "19590102/00z/sigmacast/5p0/in-progress.json"
+STATUS = "19590102/00z/sigmacast/5p0/status.json"
 
 
-def publisher(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL) -> Publisher:
-    return Publisher(store, run or make_run(), settings, clock=lambda: NOW)
+def publisher(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL, **options: Any) -> Publisher:
+    return Publisher(store, run or make_run(), settings, clock=lambda: NOW, **options)
 
 
 def publish_all(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL) -> Manifest:
@@ -50,19 +53,21 @@ class CuttingStore(LocalStore):
         if self.changes < 0:
             raise StoreUnavailable("cut")
 
-    def put(self, key: str, content: Path | bytes, if_absent: bool = False) -> ObjectInfo:
+    def put(
+        self, key: str, content: Path | bytes, if_absent: bool = False, if_version: str | None = None
+    ) -> ObjectInfo:
         self._spend()
-        return super().put(key, content, if_absent)
+        return super().put(key, content, if_absent, if_version)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, if_version: str | None = None) -> None:
         self._spend()
-        super().delete(key)
+        super().delete(key, if_version)
 
 
 def test_a_complete_run_is_published_whole_and_verifies(store: LocalStore):
     manifest = publish_all(store)
     assert verify(store, manifest) == []
-    assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST}
+    assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST, STATUS}
     assert {(each.kind, each.lead_hours) for each in manifest.objects} == {
         (kind, hours)
         for kind in ("control", "members", "mean", "spread", "statistics", "index", "inventory")
@@ -99,7 +104,6 @@ def test_nothing_is_visible_as_complete_before_the_end(store: LocalStore):
     assert not {MANIFEST, LATEST} & keys(store)
     each.close()
     assert {MANIFEST, LATEST} <= keys(store)
-    assert PROGRESS not in keys(store)
 
 
 def test_lead_times_may_come_in_any_order(store: LocalStore, tmp_path: Path):
@@ -112,9 +116,9 @@ def test_lead_times_may_come_in_any_order(store: LocalStore, tmp_path: Path):
 def test_publishing_a_lead_time_again_changes_nothing(store: LocalStore):
     each = publisher(store)
     first = each.publish(make_frame(0))
-    before = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != PROGRESS}
+    before = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != STATUS}
     assert each.publish(make_frame(0)) == first
-    after = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != PROGRESS}
+    after = {info.key: store.path(info.key).stat().st_mtime_ns for info in store.list() if info.key != STATUS}
     assert after == before
 
 
@@ -136,7 +140,7 @@ def test_cut_at_any_change_of_the_store_the_run_resumes_to_the_same_end(tmp_path
             assert verify(survivor, whole) == []
             assert keys(survivor) == keys(LocalStore(tmp_path / "whole"))
         else:
-            assert changes == 7
+            assert changes == 10
             return
     pytest.fail("the run never ended")
 
@@ -166,7 +170,7 @@ def test_a_run_whose_objects_were_lost_cannot_be_completed(store: LocalStore):
 
 
 def test_a_run_with_dropped_members_publishes_the_rest_and_says_so(store: LocalStore):
-    each = publisher(store)
+    each = publisher(store, make_run(quorum=0.75))
     each.publish(make_frame(0))
     objects = each.publish(make_frame(6, members=(0, 1, 3)))
     lost = {"member": 2, "lead_time_hours": 6, "reason": "temperature out of bounds"}
@@ -178,13 +182,40 @@ def test_a_run_with_dropped_members_publishes_the_rest_and_says_so(store: LocalS
     assert json.loads(store.get(MANIFEST))["partial"] is True
 
 
-def test_a_member_lost_on_resuming_leaves_no_stale_object(store: LocalStore):
+def test_a_run_below_its_quorum_is_not_declared_complete(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(0))
+    each.publish(make_frame(6, members=(0, 1, 3)))
+    with pytest.raises(QuorumMissed, match=r"3 of 4 members .* the quorum is 0\.9"):
+        each.close()
+    assert not {MANIFEST, LATEST} & keys(store)
+
+
+def cut_off_before_the_release(store: LocalStore, frame: Frame, run: RunInfo | None = None) -> None:
+    """Leave the objects of a lead time that no reader was told of."""
+    each = publisher(store, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(each._claim, "release", lambda *_: None)
+        each.publish(frame)
+
+
+def test_what_was_stored_and_not_released_gives_way_to_what_is_published_after_all(store: LocalStore):
+    run = make_run(quorum=0.75)
+    cut_off_before_the_release(store, make_frame(6), run)
+    assert [key for key in keys(store) if "oper" in key]
+    resumed = publisher(store, run)
+    assert resumed.missing_lead_hours == (0, 6)
+    for hours in (0, 6):
+        resumed.publish(make_frame(hours, members=(1, 2, 3)))
+    assert verify(store, resumed.close()) == []
+    assert not [key for key in keys(store) if "oper" in key]
+
+
+def test_what_is_released_is_never_published_otherwise(store: LocalStore):
     publisher(store).publish(make_frame(6))
     resumed = publisher(store)
-    resumed.publish(make_frame(6, members=(1, 2, 3)))
-    assert not [key for key in keys(store) if "oper" in key]
-    resumed.publish(make_frame(0, members=(1, 2, 3)))
-    assert verify(store, resumed.close()) == []
+    with pytest.raises(AlreadyPublished, match="never changed"):
+        resumed.publish(make_frame(6, members=(1, 2, 3)))
 
 
 def test_a_complete_run_of_another_id_is_never_overwritten(store: LocalStore):
@@ -204,10 +235,76 @@ def test_a_complete_run_is_never_changed_by_itself_either(store: LocalStore):
     assert verify(store, manifest) == []
 
 
-def test_what_an_unfinished_other_run_left_is_not_claimed(store: LocalStore):
-    publisher(store, make_run(lead_hours=(0, 6, 12), run_id="old")).publish(make_frame(12))
-    manifest = publish_all(store)
+def test_what_a_run_given_up_has_left_is_replaced_and_removed(store: LocalStore):
+    given_up = make_run(lead_hours=(0, 6, 12), run_id="old")
+    publisher(store, given_up).publish(make_frame(12))
+    cut_off_before_the_release(store, make_frame(0), given_up)
+    with pytest.raises(AlreadyPublished, match="run old of cycle 19590102T00 is running"):
+        publisher(store)
+    each = publisher(store, given_up=["old"])
+    for hours in (0, 6):
+        each.publish(make_frame(hours))
+    manifest = each.close()
     assert {each.lead_hours for each in manifest.objects} == {0, 6, None}
+    assert verify(store, manifest) == []
+    assert not [key for key in keys(store) if "-12h-" in key]
+
+
+def test_of_two_publishers_of_a_run_the_later_one_goes_on(store: LocalStore):
+    first = publisher(store)
+    first.publish(make_frame(0))
+    second = publisher(store)
+    with pytest.raises(TakenOver, match="publishes nothing more"):
+        first.publish(make_frame(6))
+    assert second.missing_lead_hours == (6,)
+    second.publish(make_frame(6))
+    with pytest.raises(TakenOver):
+        first._declare(first._manifest(()))
+    assert verify(store, second.close()) == []
+
+
+def test_a_process_with_an_older_token_cannot_come_back(store: LocalStore):
+    publisher(store, token=2)
+    with pytest.raises(TakenOver, match="another process has taken over"):
+        publisher(store, token=1)
+    publisher(store, token=3)
+
+
+def test_of_two_runs_that_publish_the_same_cycle_at_once_exactly_one_is_published(store: LocalStore):
+    outcomes: list[object] = []
+    together = threading.Barrier(4)
+
+    def publish(run_id: str) -> None:
+        together.wait()
+        try:
+            outcomes.append(publish_all(store, make_run(run_id=run_id), replace(SMALL, formats=("netcdf",))))
+        except AlreadyPublished as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=publish, args=(f"run-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    manifests = [each for each in outcomes if isinstance(each, Manifest)]
+    assert len(manifests) == 1 and len(outcomes) == 4
+    assert Manifest.from_json(store.get(MANIFEST)) == manifests[0]
+    assert verify(store, manifests[0]) == []
+
+
+def test_the_status_names_whole_objects_as_they_come(store: LocalStore):
+    each = publisher(store)
+    each.publish(make_frame(6))
+    status = Status.from_json(store.get(STATUS))
+    assert (status.state, status.manifest) == (State.RUNNING, None)
+    assert [(one.lead_hours, one.members) for one in status.releases] == [(6, (0, 1, 2, 3))]
+    assert all(store.head(key).sha256 == one.sha256 for key, one in status.objects.items())
+    each.publish(make_frame(0))
+    manifest = each.close()
+    status = Status.from_json(store.get(STATUS))
+    assert (status.state, status.manifest) == (State.COMPLETE, MANIFEST)
+    assert [one.lead_hours for one in status.releases] == [0, 6, None]
+    assert status.objects == {one.key: one for one in manifest.objects}
 
 
 def test_latest_never_goes_back_to_an_earlier_cycle(store: LocalStore):
@@ -232,7 +329,7 @@ def test_a_frame_that_cannot_be_encoded_leaves_nothing_behind(store: LocalStore)
     frame.data["surface_air_pressure"][1] = float("inf")
     with pytest.raises(ProductError, match="sp is not finite"):
         publisher(store).publish(frame)
-    assert keys(store) == set()
+    assert keys(store) == {STATUS}
 
 
 @pytest.mark.parametrize("formats", [("grib2",), ("netcdf",)])
