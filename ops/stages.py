@@ -19,8 +19,9 @@ from forecast.frame import Frame
 from forecast.times import lead_hours
 from ingest.analysis import Analysis, InputFile
 from ingest.errors import Broken
+from ingest.quality import Report
 from ingest.source import ModelNeeds, Source
-from ops import log
+from ops import gate, log
 from ops.errors import RunFailed
 from ops.forecaster import Forecast, Forecaster
 from ops.heartbeat import Heartbeat
@@ -87,7 +88,11 @@ def fetch(work: Work) -> Analysis:
         needs = ModelNeeds(static.sizes["longitude"], static.sizes["latitude"])
         analysis = work.source.fetch(work.plan.cycle, needs)
         analysis.to_netcdf(path)
-        _record_analysis(work, analysis)
+        quality = work.plan.settings.quality
+        report = gate.examined(analysis, quality)
+        _record_analysis(work, analysis, report)
+        if report is not None:
+            report.require(quality.mode)
     return analysis
 
 
@@ -99,14 +104,18 @@ def _saved(path: Path) -> Analysis | None:
         return None
 
 
-def _record_analysis(work: Work, analysis: Analysis) -> None:
+def _record_analysis(work: Work, analysis: Analysis, report: Report | None) -> None:
     inputs = [_input(one, analysis.valid_time) for one in analysis.inputs]
     provenance: dict[str, Any] = {"analysis_sha256": analysis.sha256, "variables": analysis.provenance}
     if analysis.plan is not None:
         provenance["plan"] = analysis.plan
+    if report is not None:
+        provenance["quality"] = report.document
     with work.recorder.writing() as session:
         products.record_inputs(session, work.recorder.run_id, inputs)
         runs.amend(session, work.recorder.run_id, provenance=provenance)
+        if report is not None:
+            gate.record(session, work.recorder.run_id, report, work.recorder.clock())
 
 
 def _input(one: InputFile, valid_time: datetime) -> NewInput:

@@ -94,8 +94,11 @@ def balance(state: State, limits: Limits) -> Iterator[Finding]:
     """The wind against the geostrophic one outside the tropics: what of it the slope of geopotential leaves open.
 
     The geostrophic wind is (-dz/dy, dz/dx) / f (Holton and Hakim 2013, equation 2.23); measured is 1 less
-    the correlation. Fields that are upside down, of another time or another place stand out.
+    the correlation. Fields that are upside down, of another time or another place stand out. Grids that do not
+    resolve the waves of the mid-latitudes are not judged.
     """
+    if state.spacing > 2.0 * _REACH:
+        return
     latitudes = state.grid.latitudes
     low, high = _BALANCED_LATITUDES
     rows = np.flatnonzero((np.abs(latitudes) > low) & (np.abs(latitudes) < high))
@@ -117,7 +120,7 @@ def balance(state: State, limits: Limits) -> Iterator[Finding]:
 def _geostrophic(geopotential: Array, state: State) -> tuple[Array, Array]:
     """Eastward and northward geostrophic wind [m s-1] from geopotential [longitude, latitude]; not near the poles."""
     latitude, longitude = np.deg2rad(state.grid.latitudes), np.deg2rad(state.grid.longitudes)
-    reach = max(1, round(_REACH / abs(float(np.rad2deg(longitude[1] - longitude[0])))))
+    reach = max(1, round(_REACH / state.spacing))
     across = 2.0 * reach * (longitude[1] - longitude[0])
     eastward_slope = (np.roll(geopotential, -reach, axis=0) - np.roll(geopotential, reach, axis=0)) / across
     rise = np.roll(geopotential, -reach, axis=1) - np.roll(geopotential, reach, axis=1)

@@ -29,6 +29,8 @@ _CLIMATOLOGY = np.array(
     ]
 )  # fmt: skip
 """Global mean temperature [K] by pressure [hPa]: that of ERA5 and GFS analyses, to the nearest 2 K."""
+_RESOLVED = 6.0
+"""Spacing [degrees] up to which the bounds of spikes hold."""
 _WATER = 24.0
 """Global mean of the column's water vapour [kg m-2]."""
 _LOWEST_GEOPOTENTIAL = 10_000.0
@@ -57,13 +59,16 @@ def ranges(state: State, limits: Limits) -> Iterator[Finding]:
 
 
 def spikes(state: State, limits: Limits) -> Iterator[Finding]:
-    """Values that stand out from their neighbours to the east and west."""
+    """Values that stand out from their neighbours to the east and west; on coarse grids weather does so too."""
+    coarseness = max(1.0, state.spacing / _RESOLVED)
     for name, level, values in state.slices():
         if (bound := SPIKE_BOUNDS.get(name)) is not None:
             neighbours = 0.5 * (np.roll(values, 1, axis=0) + np.roll(values, -1, axis=0))
             subject = Subject("spikes", limits.spikes, name, level, state.grid)
             text = "found {:.4g} between neighbours of {:.4g}"
-            yield from subject.worst(np.nan_to_num(np.abs(values - neighbours)) / bound, text, values, neighbours)
+            yield from subject.worst(
+                np.nan_to_num(np.abs(values - neighbours)) / (bound * coarseness), text, values, neighbours
+            )
 
 
 def constant(state: State, limits: Limits) -> Iterator[Finding]:

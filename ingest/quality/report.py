@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, Literal
 
 from ingest.errors import Implausible
@@ -70,6 +71,10 @@ class Report:
 
 
 _SHOWN = 5
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def report_of(findings: Iterable[Finding]) -> Report:

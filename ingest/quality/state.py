@@ -45,6 +45,11 @@ class State:
             filled,
         )
 
+    @property
+    def spacing(self) -> float:
+        """Distance between longitudes [degrees]."""
+        return 360.0 / self.grid.longitudes.size
+
     def slices(self) -> Iterator[tuple[str, int | None, Array]]:
         """Every horizontal field [longitude, latitude] with its name and level."""
         for name, values in self.fields.items():
@@ -79,10 +84,12 @@ class Subject:
         at = np.unravel_index(int(np.argmax(comparable)), comparable.shape)
         here = [float(value[at]) if isinstance(value, np.ndarray) else value for value in values]
         beyond = int((comparable > self.limit.warn).sum())
-        where = f"{text.format(*here)}{f' and {beyond - 1} more places' if beyond > 1 else ''}"
-        yield from self.finding(float(comparable[at]), where, (int(at[0]), int(at[1])))
+        more = f", and {beyond - 1} more places" if beyond > 1 else ""
+        yield from self.finding(float(comparable[at]), text.format(*here), (int(at[0]), int(at[1])), more)
 
-    def finding(self, measure: float, text: str, at: tuple[int, int] | None = None) -> Iterator[Finding]:
+    def finding(
+        self, measure: float, text: str, at: tuple[int, int] | None = None, more: str = ""
+    ) -> Iterator[Finding]:
         """A finding if the measure is beyond the limit; `at` is the place, by index of longitude and latitude."""
         if not measure > self.limit.warn:
             return
@@ -91,5 +98,5 @@ class Subject:
         if at is not None:
             longitude, latitude = float(self.grid.longitudes[at[0]]) % 360.0, float(self.grid.latitudes[at[1]])
             side = "N" if latitude >= 0 else "S"
-            text = f"{text} at {abs(latitude):.2f} {side} {longitude:.2f} E"
+            text = f"{text} at {abs(latitude):.2f} {side} {longitude:.2f} E{more}"
         yield Finding(severity, self.check, self.variable, self.level, latitude, longitude, measure, self.limit, text)

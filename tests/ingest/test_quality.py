@@ -76,7 +76,7 @@ def turned(values):
 
 
 def test_the_analyses_of_era5_have_no_findings(sound):
-    for needs in (NEEDS, ModelNeeds(128, 64), ModelNeeds(256, 128)):
+    for needs in (NEEDS, ModelNeeds(16, 8), ModelNeeds(128, 64), ModelNeeds(256, 128)):
         assert examine(open_source("demo").fetch(CYCLE, needs)).findings == ()
 
 
