@@ -5,7 +5,7 @@ Ranges and their answers: RFC 9110, sections 14 and 15.3.7; Retry-After: section
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from ingest.feed import Part
 
 _BLOCK = 64 * 1024
 _CONNECT_SECONDS = 10.0
+_NO_HEAD = (405, 501)
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -54,14 +55,23 @@ class HttpRemote:
         return without_secrets(self._url)
 
     def size(self) -> int:
-        """Its length [bytes], by a HEAD request; raises SourceError."""
+        """Its length [bytes], by a HEAD request, or by its first byte where that gives none; raises SourceError."""
         self._known = None
-        with self._answer("HEAD", self._timeout, {}) as response:
-            length = response.headers.get("Content-Length", "")
-            if not length.isdigit():
-                raise Broken(f"{self.uri}: expected its length from the server, found {length!r}; try another mirror")
-            self._known = int(length), response.headers.get("ETag")
+        with self._answer("HEAD", self._timeout, {}, (200, *_NO_HEAD)) as response:
+            headers = response.headers if response.status_code == 200 else {}
+            self._know(headers.get("Content-Length", ""), headers.get("ETag"))
+        if self._known is None:
+            with self._answer("GET", self._timeout, {"Range": "bytes=0-0"}) as response:
+                of_all = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+                length = of_all[3] if of_all else response.headers.get("Content-Length", "")
+                self._know(length, response.headers.get("ETag"))
+        if self._known is None:
+            raise Broken(f"{self.uri}: expected its length from the server, found none; try another mirror")
         return self._known[0]
+
+    def _know(self, length: str, etag: str | None) -> None:
+        if length.isdigit():
+            self._known = int(length), etag
 
     def version(self) -> str | None:
         """Its ETag as of the last `size`."""
@@ -75,7 +85,9 @@ class HttpRemote:
             yield from self._cut(blocks_of(response.raw, self.uri, timeout), skip, part)
 
     @contextmanager
-    def _answer(self, method: str, timeout: float, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    def _answer(
+        self, method: str, timeout: float, headers: Mapping[str, str], accepted: Collection[int] = (200, 206)
+    ) -> Iterator[requests.Response]:
         limits = (min(timeout, _CONNECT_SECONDS), timeout)
         try:
             response = self._session.request(
@@ -88,7 +100,7 @@ class HttpRemote:
         except requests.RequestException as error:
             raise Denied(f"{self.uri}: the request cannot be made ({_reason(error)}); check the address") from error
         with response:
-            if response.status_code not in (200, 206):
+            if response.status_code not in accepted:
                 raise _error_of(response, self.uri)
             yield response
 
@@ -96,14 +108,18 @@ class HttpRemote:
         """How many bytes of the body come before the range; a server may answer with more than was asked for."""
         self._check_version(response.headers.get("ETag"))
         if response.status_code == 200:
+            self._check_size(response.headers.get("Content-Length", ""))
             return part.offset
         given = response.headers.get("Content-Range", "")
         match = _RANGE.fullmatch(given)
         if match is None or not int(match[1]) <= part.offset <= int(match[2]):
             raise Broken(f"{self.uri}: expected a range from byte {part.offset}, the server sent {given!r}")
-        if self._known and match[3] not in ("*", str(self._known[0])):
-            raise Changed(f"{self.uri}: expected an object of {self._known[0]} bytes, found {match[3]}; fetch it again")
+        self._check_size(match[3])
         return part.offset - int(match[1])
+
+    def _check_size(self, length: str) -> None:
+        if self._known and length.isdigit() and int(length) != self._known[0]:
+            raise Changed(f"{self.uri}: expected an object of {self._known[0]} bytes, found {length}; fetch it again")
 
     def _check_version(self, etag: str | None) -> None:
         before = self.version()
@@ -168,7 +184,7 @@ def _error_of(response: requests.Response, uri: str) -> SourceError:
     if status in (408, 425, 429) or status >= 500:
         return Busy(f"{said}; try again later", retry_after(response.headers.get("Retry-After")))
     if status == 416:
-        return Broken(f"{said}: the object is shorter than its index says; fetch it again")
+        return Changed(f"{said}: the object is shorter than its index says; fetch both again")
     return Denied(f"{said}; check credentials, licence and address")
 
 

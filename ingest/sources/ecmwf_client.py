@@ -47,7 +47,7 @@ class AnalysisFile:
     """
 
     def __init__(self, root: str, cycle: datetime, member: int | None) -> None:
-        self._client = Client(source=root, model="ifs", resol="0p25", maximum_retries=1)
+        self._client = Client(source=root.rstrip("/"), model="ifs", resol="0p25", maximum_retries=1)
         stream, kind = ("oper", "fc") if member is None else ("enfo", "pf")
         self._keys: dict[str, Any] = {"stream": stream, "type": kind, "step": 0}
         self._number = {} if member is None else {"number": str(member)}

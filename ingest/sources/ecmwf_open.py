@@ -123,7 +123,8 @@ class EcmwfOpenData:
     ) -> Iterator[tuple[Mirror, _Answer]]:
         """What the mirrors answer, one after another, each with half of the time that is left.
 
-        Who fails is noted; when nobody answered, the first failure is raised, or else NotYetAvailable.
+        Who fails is noted. When nobody answered, the first failure is raised, or NotYetAvailable when a mirror
+        said so and no other was Busy or Broken (stores deny what they do not have).
         """
         failure: SourceError | None = None
         late: SourceError | None = None
@@ -141,8 +142,11 @@ class EcmwfOpenData:
                 self.mirrors.worked(mirror)
                 answered = True
                 yield mirror, answer
-        if not answered:
-            raise failure or late or Denied(f"{self.name}: expected the address of a mirror, none is configured")
+        if answered:
+            return
+        if late is not None and (failure is None or isinstance(failure, Denied)):
+            raise late
+        raise failure or Denied(f"{self.name}: expected the address of a mirror, none is configured")
 
     def _listing(self, mirror: Mirror, cycle: datetime, deadline: Deadline) -> _Listing:
         file = AnalysisFile(mirror.url, cycle, self.member)

@@ -18,7 +18,17 @@ from ingest.http import HttpRemote, new_session, without_secrets
 from ingest.patience import Deadline
 from tests.ingest.feeds.clock import WaitingClock
 from tests.ingest.feeds.grib_maker import Field, message
-from tests.ingest.feeds.server import Corrupt, Cut, IgnoreRange, Loopback, Refuse, Slow, Status, WrongLength
+from tests.ingest.feeds.server import (
+    Corrupt,
+    Cut,
+    IgnoreRange,
+    Loopback,
+    NoLength,
+    Refuse,
+    Slow,
+    Status,
+    WrongLength,
+)
 
 PATH = "/bucket/file.grib2"
 MESSAGES = [message(Field(name, level)) for name in ("t", "u", "v") for level in (500, 850, 1000)]
@@ -157,7 +167,7 @@ def test_what_time_mends_is_mended_without_the_caller(server, tmp_path, fault):
 
 @pytest.mark.parametrize(
     "status, kind",
-    [(404, NotYetAvailable), (403, Denied), (401, Denied), (400, Denied), (410, Gone), (416, Broken)]
+    [(404, NotYetAvailable), (403, Denied), (401, Denied), (400, Denied), (410, Gone), (416, Changed)]
     + [(status, Busy) for status in (408, 425, 429, 500, 502, 503, 504)],
 )
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
@@ -167,7 +177,24 @@ def test_an_error_says_what_to_do(server, tmp_path, status, kind, method):
         download(server, tmp_path, deadline=WaitingClock().deadline(1e6))
     assert "file.grib2" not in left(tmp_path)
     asked = [request for request in server.requests if request.method == method]
-    assert len(asked) >= 5 if kind in (Busy, Broken) else len(asked) <= 4
+    assert len(asked) >= 5 if kind is Busy else len(asked) <= 6
+
+
+@pytest.mark.parametrize("fault", [Status(405), Status(501), NoLength()], ids=repr)
+@pytest.mark.parametrize("spoils_range", [False, True])
+def test_where_head_tells_no_length_the_first_byte_does(server, tmp_path, fault, spoils_range):
+    server.inject(fault, method="HEAD", times=99)
+    if spoils_range:
+        server.inject(IgnoreRange(), method="GET", times=99)
+    assert download(server, tmp_path) == CHOSEN_CONTENT
+    assert transfer().read(remote(server), Deadline.after(20)) == CONTENT
+
+
+def test_an_object_whose_length_nobody_tells_is_broken(server, tmp_path):
+    server.inject(IgnoreRange(), times=99)
+    server.inject(NoLength(), times=99)
+    with pytest.raises(Broken, match="its length"):
+        download(server, tmp_path)
 
 
 def test_a_server_that_is_not_there_is_busy(server, tmp_path):

@@ -12,7 +12,7 @@ from forecast.constants import STANDARD_GRAVITY
 from forecast.grids import GaussianGrid, Regridder
 from ingest.cache import InputCache
 from ingest.download import Transfer
-from ingest.errors import Broken, Busy, Denied, Gone, Incomplete, NotYetAvailable, SourceError, WrongTime
+from ingest.errors import Broken, Busy, Denied, Gone, Incomplete, NotYetAvailable, WrongTime
 from ingest.feed import Item
 from ingest.grib import read_fields
 from ingest.mirrors import Mirror, Mirrors
@@ -270,20 +270,27 @@ def test_a_mirror_that_lags_is_passed_over_without_blame(servers, place):
     assert [mirror.name for mirror in place.mirrors.in_order()] == ["ecmwf", "google", "aws"]
 
 
-def test_when_all_mirrors_fail_the_first_failure_is_told(servers, place):
-    publish_analysis(servers[0], CYCLE)
-    servers[0].inject(Status(503), times=99)
-    servers[1].inject(Status(403), times=99)
-    for ask in (place.feed().available, place.feed().fetch):
-        place.mirrors.memory.unlink(missing_ok=True)
-        if ask.__name__ == "available":
-            assert not ask(CYCLE, FEW).present
-            continue
-        with pytest.raises(Busy, match="503"):
-            ask(CYCLE, FEW)
-    servers[2].inject(Status(403), times=99)
-    with pytest.raises(SourceError):
-        place.feed().available(CYCLE, FEW)
+@pytest.mark.parametrize(
+    "faults, kind",
+    [
+        ((503, 403, 403), Busy),
+        ((403, 503, 403), Denied),
+        ((503, 404, 404), Busy),
+        ((404, 404, 403), NotYetAvailable),
+        ((404, 503, 403), Busy),
+    ],
+)
+def test_when_no_mirror_gives_it_the_most_telling_answer_is_told(servers, place, faults, kind):
+    for server, status in zip(servers, faults, strict=True):
+        server.inject(Status(status), times=99)
+    with pytest.raises(kind, match="the server answered"):
+        place.feed().fetch(CYCLE, FEW)
+    place.mirrors.memory.unlink(missing_ok=True)
+    if 404 in faults:
+        assert not place.feed().available(CYCLE, FEW).present
+    else:
+        with pytest.raises(kind):
+            place.feed().available(CYCLE, FEW)
 
 
 def test_a_download_cut_at_one_mirror_goes_on_at_the_next(servers, place):

@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent; `length` is the Content-Length when it is not that of the body."""
+    """What is sent; `length` is the Content-Length when it is not that of the body, -1 for none."""
 
     status: int
     body: bytes = b""
@@ -117,6 +117,14 @@ class WrongLength(Fault):
     def spoil(self, answer, server, request):
         length = answer.length if answer.length is not None else len(answer.body)
         return replace(answer, length=max(length + self.by, 0), cut_after=len(answer.body))
+
+
+@dataclass(frozen=True)
+class NoLength(Fault):
+    """No Content-Length; the connection closes after the body."""
+
+    def spoil(self, answer, server, request):
+        return replace(answer, length=-1, cut_after=len(answer.body))
 
 
 @dataclass(frozen=True)
@@ -314,7 +322,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, text in answer.headers.items():
             self.send_header(name, text)
-        self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+        if answer.length != -1:
+            self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
         self.end_headers()
         if self.command == "HEAD":
             return
