@@ -3,6 +3,7 @@
 The waits and retries of boto3 are turned off: `ingest.download` has its own, with a deadline.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from botocore.config import Config
 from ingest.errors import Broken, Busy, Changed, Denied, Gone, NotYetAvailable, SourceError
 from ingest.feed import Part
 from ingest.http import blocks_of, retry_after
+
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 def public_client(endpoint_url: str | None = None, connections: int = 8, timeout: float = 30.0) -> Any:
@@ -80,11 +83,12 @@ class S3Remote:
     def _offset_within(self, answer: dict[str, Any], part: Part) -> int:
         """How many bytes of the body come before the range; some servers send the whole object instead."""
         given = answer.get("ContentRange")
-        if given is None:
-            return part.offset
-        if not given.startswith(f"bytes {part.offset}-"):
+        match = _RANGE.fullmatch(given or f"bytes 0-0/{answer.get('ContentLength')}")
+        if match is None or (given is not None and int(match[1]) != part.offset):
             raise Broken(f"{self.uri}: expected a range from byte {part.offset}, the server sent {given!r}")
-        return 0
+        if self._known and int(match[2]) != self._known[0]:
+            raise Changed(f"{self.uri}: expected an object of {self._known[0]} bytes, found {match[2]}; fetch it again")
+        return part.offset - int(match[1])
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def _error_of(error: botocore.exceptions.ClientError, uri: str) -> SourceError:
     answer: Any = error.response
     code = str(answer.get("Error", {}).get("Code", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"{uri}: the server answered {status} {code}"
+    said = f"{uri}: the server answered {status}{'' if code == str(status) else f' {code}'}"
     if status == 404:
         return NotYetAvailable(f"{said}; ask again after the source's latency")
     if status == 410:

@@ -68,7 +68,7 @@ class Gfs:
     latitudes: np.ndarray = field(default_factory=lambda: examples.LATITUDES)
     cloud_water: str = "CLWMR"
     time: str = "anl"
-    packing: str = "grid_simple"
+    packing: str = "grid_complex_spatial_differencing"
 
     def files(self) -> dict[str, bytes]:
         """Content by key in the bucket."""
