@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from forecast.fields import PRESSURE_LEVELS
-from ingest.errors import Refused
+from ingest.errors import Incomplete
 from ingest.feed import Item
+from ingest.index import named
 
 PRESSURE_LEVEL_DATA = "reanalysis-era5-pressure-levels"
 SINGLE_LEVEL_DATA = "reanalysis-era5-single-levels"
@@ -86,11 +87,11 @@ class Request:
 def requests_for(cycle: datetime, items: Collection[Item], most_fields: int) -> list[Request]:
     """The requests that together ask for these items and no others, none for more than `most_fields` fields.
 
-    Quantities on the same levels share a request. Raises Refused for an item that ERA5 does not have.
+    Quantities on the same levels share a request. Raises Incomplete for an item that ERA5 does not offer.
     """
-    unknown = sorted(map(str, set(items) - ITEMS))
-    if unknown:
-        raise Refused(f"ERA5 does not have {', '.join(unknown)}; take it from another source")
+    beyond = set(items) - ITEMS
+    if beyond:
+        raise Incomplete(f"ERA5 does not offer {named(beyond)}; take them from another source")
     levels_of: dict[str, list[int]] = {}
     for item in items:
         levels_of.setdefault(item.quantity, []).extend([] if item.level is None else [item.level])

@@ -6,18 +6,22 @@ cloud at 70 hPa. Layout and content: NOAA-EMC/global-workflow, `parm/product/gfs
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 from forecast.fields import PRESSURE_LEVELS
-from ingest import grib
 from ingest.cache import InputCache, Origin
 from ingest.download import Promise, Transfer
-from ingest.errors import Broken, Gone, NotYetAvailable, Refused
+from ingest.errors import Gone, Incomplete, NotYetAvailable
 from ingest.feed import Availability, Fetched, Item, OnBytes, Part
+from ingest.index import in_order, named
 from ingest.patience import Deadline
+from ingest.proof import prove_fields
 from ingest.s3 import S3Remote, public_client
-from ingest.sources.gfs_index import Entry, analysis_entries, message_parts, parse_index
+from ingest.sources.gfs_index import analysis_entries, message_parts, parse_index
 
 BUCKET = "noaa-gfs-bdp-pds"
 LATENCY = timedelta(hours=3, minutes=40)
@@ -46,125 +50,107 @@ ITEMS = {product: _declared(product) for product in ("pgrb2b", "pgrb2")}
 """What each of the two files is declared to hold; the smaller first."""
 
 
+@dataclass(frozen=True)
 class Gfs:
-    """The feed `gfs`: fields of the analysis at 0.25 degrees, GRIB as NCEP packs it.
+    """The feed `gfs`: fields of the analysis at 0.25 degrees.
 
-    `latency` is the time from a cycle to its files; `seconds` bounds a fetch. The bucket and its endpoint are
-    those of AWS unless said otherwise.
+    `endpoint_url` is that of AWS when None. `fetch_seconds` and `ask_seconds` bound a fetch and an enquiry.
     """
 
-    name = "gfs"
-
-    def __init__(
-        self,
-        cache: InputCache,
-        bucket: str = BUCKET,
-        endpoint_url: str | None = None,
-        latency: timedelta = LATENCY,
-        seconds: float = 1800.0,
-        transfer: Transfer | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._cache = cache
-        self._bucket = bucket
-        self._latency = latency
-        self._seconds = seconds
-        self._transfer = transfer or Transfer(_CONNECTIONS)
-        self._clock = clock
-        connections = self._transfer.connections
-        self._client = public_client(endpoint_url, connections, self._transfer.block_timeout)
+    cache: InputCache
+    bucket: str = BUCKET
+    endpoint_url: str | None = None
+    transfer: Transfer = field(default_factory=lambda: Transfer(_CONNECTIONS))
+    fetch_seconds: float = 1800.0
+    ask_seconds: float = 120.0
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    deadline: Callable[[float], Deadline] = Deadline.after
+    name: ClassVar[str] = "gfs"
 
     def capability(self, cycle: datetime) -> frozenset[Item]:
-        """Every field of ours that both files are declared to hold."""
+        """Every field of ours that the two files are declared to hold."""
         return frozenset().union(*ITEMS.values())
 
     def available(self, cycle: datetime, items: Collection[Item]) -> Availability:
         """Those items that the index of a published file has; asks for two small objects and two sizes at most."""
-        deadline = Deadline.after(self._seconds)
+        deadline = self.deadline(self.ask_seconds)
         present: set[Item] = set()
-        for product, wanted in self._by_file(items).items():
+        for product, wanted in _by_file(items).items():
             try:
-                found, _ = self._contents(cycle, product, deadline)
+                present |= wanted & set(self._contents(cycle, product, deadline))
             except NotYetAvailable:
                 continue
-            present |= wanted & set(found)
         missing = frozenset(items) - present
-        return Availability(cycle, frozenset(present), missing, cycle + self._latency if missing else None)
+        expected = cycle + LATENCY
+        known = missing and expected > self.now()
+        return Availability(cycle, frozenset(present), missing, expected if known else None)
 
     def fetch(
         self, cycle: datetime, items: Collection[Item], progress: OnBytes = lambda had, total: None
     ) -> list[Fetched]:
-        """The items as one or two GRIB files in the cache. Raises SourceError; Gone a day after the cycle."""
-        deadline = Deadline.after(self._seconds)
+        """The items as one or two GRIB files, from the cache or the bucket.
+
+        Raises NotYetAvailable when some are not published yet, Gone when that is so a day after the cycle,
+        Incomplete when GFS does not offer them, and what goes wrong on the way.
+        """
+        beyond = set(items) - self.capability(cycle)
+        if beyond:
+            raise Incomplete(f"{self.name} does not offer {named(beyond)}; take them from another source")
+        deadline = self.deadline(self.fetch_seconds)
         fetched: list[Fetched] = []
-        for product, wanted in self._by_file(items).items():
-            before = sum(file.bytes for file in fetched)
-
-            def on_bytes(had: int, total: int | None, before: int = before) -> None:
-                progress(before + had, None if total is None else before + total)
-
-            def fill(target: Path, product: str = product, wanted: frozenset[Item] = wanted, on_bytes=on_bytes):
-                return self._fill(target, cycle, product, wanted, deadline, on_bytes)
-
-            fetched.append(self._cache.get(self.name, cycle, wanted, fill, deadline, variant=product))
+        for product, wanted in _by_file(items).items():
+            onward = _after(sum(file.bytes for file in fetched), progress)
+            load = partial(self._load, cycle, product, wanted, deadline, onward)
+            fetched.append(self.cache.get(self.name, cycle, wanted, load, deadline, product))
         return fetched
 
-    def _by_file(self, items: Collection[Item]) -> dict[str, frozenset[Item]]:
-        """The items by the file that is declared to hold them."""
-        unknown = sorted(map(str, frozenset(items) - self.capability(self._clock())))
-        if unknown:
-            raise Refused(f"GFS does not have {', '.join(unknown)}; take it from another source")
-        shares = {product: declared & frozenset(items) for product, declared in ITEMS.items()}
-        return {product: share for product, share in shares.items() if share}
-
-    def _fill(
+    def _load(
         self,
-        target: Path,
         cycle: datetime,
         product: str,
         items: frozenset[Item],
         deadline: Deadline,
         progress: OnBytes,
+        path: Path,
     ) -> Origin:
-        """Write the messages of these items, proven, to the target."""
+        """Write the messages of these items, proven, to the path."""
         remote = self._remote(cycle, product)
         try:
-            found, parts = self._contents(cycle, product, deadline)
+            contents = self._contents(cycle, product, deadline)
+            absent = items - set(contents)
+            if absent:
+                raise NotYetAvailable(f"{remote.uri}: its index does not list {named(absent)}; ask again later")
         except NotYetAvailable as error:
-            if self._clock() < cycle + _NEVER_AFTER:
-                raise
-            raise Gone(f"{remote.uri}: not there a day after the cycle; use another source") from error
-        absent = sorted(map(str, items - set(found)))
-        if absent:
-            raise Gone(f"{remote.uri}: its index lacks {', '.join(absent)}; use another source for these")
-        chosen = [parts[offset] for offset in sorted({found[item].offset for item in items})]
-        promise = Promise(len(chosen), check=lambda path: _confirm(path, items, cycle, remote.uri))
-        self._transfer.download(remote, target, chosen, deadline=deadline, promise=promise, progress=progress)
-        return Origin(remote.uri, {"messages": len(chosen), "file": product})
+            if self.now() - cycle > _NEVER_AFTER:
+                raise Gone(f"{error}; the cycle is too old to come, use another source") from error
+            raise
+        parts = in_order(contents[item] for item in items)
+        promise = Promise(len(parts), check=lambda written: prove_fields(written, cycle, items))
+        self.transfer.download(remote, path, parts, deadline=deadline, promise=promise, progress=progress)
+        return Origin(remote.uri, {"messages": len(parts)})
 
-    def _contents(self, cycle: datetime, product: str, deadline: Deadline) -> tuple[dict[Item, Entry], dict[int, Part]]:
-        """What the index of a published file has of ours, and where its messages lie."""
-        remote = self._remote(cycle, product)
-        index = S3Remote(self._client, self._bucket, f"{self._key(cycle, product)}.idx")
-        text = self._transfer.read(index, deadline).decode("ascii", errors="replace")
-        entries = parse_index(text, index.uri)
-        parts = message_parts(entries, self._transfer.size(remote, deadline), index.uri)
-        return analysis_entries(entries, cycle, index.uri), parts
+    def _contents(self, cycle: datetime, product: str, deadline: Deadline) -> dict[Item, Part]:
+        """What the index of a published file has of ours, and where the messages lie."""
+        remote, index = self._remote(cycle, product), self._remote(cycle, product, ".idx")
+        entries = parse_index(self.transfer.read(index, deadline).decode("ascii", errors="replace"), index.uri)
+        parts = message_parts(entries, self.transfer.size(remote, deadline), index.uri)
+        return {item: parts[entry.offset] for item, entry in analysis_entries(entries, cycle, index.uri).items()}
 
-    def _remote(self, cycle: datetime, product: str) -> S3Remote:
-        return S3Remote(self._client, self._bucket, self._key(cycle, product))
+    def _remote(self, cycle: datetime, product: str, suffix: str = "") -> S3Remote:
+        key = f"gfs.{cycle:%Y%m%d}/{cycle:%H}/atmos/gfs.t{cycle:%H}z.{product}.0p25.f000{suffix}"
+        return S3Remote(self._client, self.bucket, key)
 
-    def _key(self, cycle: datetime, product: str) -> str:
-        return f"gfs.{cycle:%Y%m%d}/{cycle:%H}/atmos/gfs.t{cycle:%H}z.{product}.0p25.f000"
+    @cached_property
+    def _client(self) -> Any:
+        return public_client(self.endpoint_url, self.transfer.connections, self.transfer.block_timeout)
 
 
-def _confirm(path: Path, items: frozenset[Item], cycle: datetime, uri: str) -> None:
-    """Raises Broken when the messages of a file are not the fields that the index said."""
-    headers = grib.read_headers(path)
-    found = {Item(header.quantity.name, header.level) for header in headers if header.valid_time == cycle}
-    absent = sorted(map(str, items - found))
-    if absent:
-        raise Broken(
-            f"{uri}: its index says that it holds {', '.join(absent[:5])} ({len(absent)} in all), its messages are "
-            "other fields; fetch it again"
-        )
+def _by_file(items: Collection[Item]) -> dict[str, frozenset[Item]]:
+    """Those items that GFS offers, by the file that is declared to hold them."""
+    shares = {product: declared & frozenset(items) for product, declared in ITEMS.items()}
+    return {product: share for product, share in shares.items() if share}
+
+
+def _after(done: int, progress: OnBytes) -> OnBytes:
+    """Tells of a file that follows others of so many bytes."""
+    return lambda had, total: progress(done + had, None if total is None else done + total)

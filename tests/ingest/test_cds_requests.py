@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from forecast.fields import PRESSURE_LEVELS
-from ingest.errors import Refused
+from ingest.errors import Incomplete
 from ingest.feed import Item
 from ingest.sources.cds_requests import ITEMS, requests_for
 
@@ -69,6 +69,6 @@ def test_the_digest_is_that_of_the_request_alone():
     json.dumps(one.inputs)
 
 
-def test_what_era5_lacks_is_refused():
-    with pytest.raises(Refused, match="cloud_mixing_ratio at 500 hPa"):
+def test_what_era5_lacks_is_told():
+    with pytest.raises(Incomplete, match="cloud_mixing_ratio at 500 hPa"):
         requests_for(CYCLE, {Item("cloud_mixing_ratio", 500)}, 80)

@@ -11,7 +11,7 @@ from forecast.fields import PRESSURE_LEVELS
 from forecast.grids import Regridder, RegularGrid
 from ingest.cache import InputCache
 from ingest.download import Transfer
-from ingest.errors import Broken, Busy, Denied, Gone, NotYetAvailable, Refused
+from ingest.errors import Broken, Busy, Denied, Gone, Incomplete, NotYetAvailable
 from ingest.execute import carry_out, fetch_inputs
 from ingest.feed import Item
 from ingest.planner import Offer, make_plan
@@ -43,7 +43,7 @@ def feed(server, tmp_path):
 
 def feed_of(server, inputs, **options):
     transfer = options.pop("transfer", None) or Transfer(2, block_timeout=0.25, first_wait=0.01)
-    options = {"clock": lambda: CYCLE + timedelta(hours=4)} | options
+    options = {"now": lambda: CYCLE + timedelta(hours=3)} | options
     return Gfs(inputs, endpoint_url=server.url, transfer=transfer, **options)
 
 
@@ -160,6 +160,12 @@ def test_what_is_half_there_is_told_item_by_item(server, feed, only):
     assert not found.complete and found.expected_at is not None
 
 
+def test_nobody_knows_when_what_is_late_will_come(server, tmp_path):
+    with InputCache(tmp_path, 1 << 30) as inputs:
+        late = feed_of(server, inputs, now=lambda: CYCLE + timedelta(hours=5)).available(CYCLE, FEW)
+    assert late.missing == FEW and late.expected_at is None
+
+
 def test_a_complete_cycle_is_complete(server, feed):
     publish(server)
     found = feed.available(CYCLE, feed.capability(CYCLE))
@@ -172,18 +178,20 @@ def test_an_index_without_a_field_that_was_declared_says_so(server, feed):
     lines = [line for line in files[f"{FIRST}.idx"].decode().splitlines() if ":ICEC:surface:" not in line]
     publish(server, files | {f"{FIRST}.idx": "\n".join(lines).encode()})
     assert feed.available(CYCLE, FEW).missing == {Item("sea_ice_area_fraction")}
-    with pytest.raises(Gone, match="sea_ice_area_fraction"):
+    with pytest.raises(NotYetAvailable, match="sea_ice_area_fraction"):
         feed.fetch(CYCLE, FEW)
 
 
 def test_a_cycle_that_never_came_is_gone(server, tmp_path):
-    with InputCache(tmp_path, 1 << 30) as inputs, pytest.raises(Gone, match="a day after"):
-        feed_of(server, inputs, clock=lambda: CYCLE + timedelta(days=2)).fetch(CYCLE, FEW)
+    with InputCache(tmp_path, 1 << 30) as inputs, pytest.raises(Gone, match="too old"):
+        feed_of(server, inputs, now=lambda: CYCLE + timedelta(days=2)).fetch(CYCLE, FEW)
 
 
-def test_what_gfs_does_not_have_is_refused_before_a_byte(server, feed):
-    with pytest.raises(Refused, match="sea_surface_temperature"):
-        feed.fetch(CYCLE, {Item("sea_surface_temperature")})
+def test_what_gfs_does_not_have_is_told_before_a_byte(server, feed):
+    absent = {Item("sea_surface_temperature")}
+    with pytest.raises(Incomplete, match="sea_surface_temperature"):
+        feed.fetch(CYCLE, absent)
+    assert feed.available(CYCLE, absent).missing == absent
     assert server.requests == []
 
 
@@ -252,7 +260,7 @@ def test_an_index_whose_offsets_are_stale_is_broken(server, feed):
         for one, other in zip(lines, [*lines[1:], lines[0]], strict=True)
     ]
     publish(server, files | {f"{FIRST}.idx": "\n".join(rotated).encode()})
-    with pytest.raises(Broken, match="other fields"):
+    with pytest.raises(Broken, match="not asked for"):
         feed.fetch(CYCLE, FEW)
 
 
@@ -278,7 +286,7 @@ def test_it_reads_from_a_real_s3_server_that_lets_everybody_read(s3_server, tmp_
     for key, content in made().items():
         client.put_object(Bucket=bucket, Key=key, Body=content)
     with InputCache(tmp_path, 1 << 30) as inputs:
-        feed = Gfs(inputs, bucket, s3_server.endpoint_url, clock=lambda: CYCLE.astimezone(UTC))
+        feed = Gfs(inputs, bucket, s3_server.endpoint_url, now=lambda: CYCLE.astimezone(UTC))
         with pytest.raises(Denied, match="403"):
             feed.fetch(CYCLE, FEW)
         client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
