@@ -262,9 +262,18 @@ def finish(work: Work, publisher: Publisher) -> Manifest:
         lost = [{"member": one.member, "lead_hours": one.lead_time_hours, "reason": one.reason} for one in losses]
         work.heartbeat.check()
         manifest = publisher.close(lost)
+        _record_chart_failures(work, publisher.chart_failures)
         _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
     shutil.rmtree(work.restart_directory, ignore_errors=True)
     return manifest
+
+
+def _record_chart_failures(work: Work, failures: tuple[str, ...]) -> None:
+    """A chart that could not be drawn is an event of the run, which goes on without it."""
+    if failures:
+        with work.recorder.writing() as session:
+            for failure in failures:
+                runs.tell(session, work.recorder.run_id, work.recorder.clock(), "chart", failure)
 
 
 def _object_of(manifest: Manifest, publisher: Publisher, store: Store) -> PublishedObject:

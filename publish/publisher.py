@@ -62,6 +62,7 @@ class Publisher:
         self._layout = Layout(settings.product, run.init_time, self._spacing)
         self._complete = self._find_complete()
         self._claim = None if self._complete else self._take_up(token, given_up)
+        self.chart_failures: tuple[str, ...] = ()
 
     @property
     def objects(self) -> tuple[PublishedObject, ...]:
@@ -104,8 +105,9 @@ class Publisher:
     def close(self, lost: Iterable[Mapping[str, Any]] = ()) -> Manifest:
         """Publish what is made of the whole run, the manifest, and last `latest.json`; the run is visible from then on.
 
-        `lost` describes members that were dropped. Raises IncompleteRun when lead times or objects are
-        missing, QuorumMissed when members are. Calling it again for a complete run changes nothing.
+        `lost` describes members that were dropped; `chart_failures` tells afterwards what was not drawn.
+        Raises IncompleteRun when lead times or objects are missing, QuorumMissed when members are. Calling it
+        again for a complete run changes nothing.
         """
         if self._complete is None:
             self._require_all()
@@ -243,8 +245,9 @@ class Publisher:
             return
         with TemporaryDirectory(prefix="sigmacast-run-") as directory:
             drawn = charts.draw(self._store, self.objects, self._run, self._settings, self._layout, Path(directory))
+            self.chart_failures = tuple(drawn.failures)
             joined = whole_run.statistics(self._store, self.objects, self._layout, Path(directory))
-            self._release([*drawn, *joined], None)
+            self._release([*drawn.files, *joined], None)
 
     def _manifest(self, lost: tuple[Mapping[str, Any], ...]) -> Manifest:
         run, last = self._run, max(self._run.lead_hours)

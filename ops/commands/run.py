@@ -91,8 +91,10 @@ def _tell(ended: "Outcome") -> None:
     say(f"Run {ended.run_id} {done}: {ended.members} members, {ended.products} objects, {size(ended.bytes)}.")
     manifest = local_path(ended.store_url, ended.manifest_key)
     say(f"Products:  {manifest.parent if manifest else f'{ended.store_url}/{ended.manifest_key}'}")
-    for key in ended.chart_keys:
+    for key in ended.chart_keys[:1]:
         say(f"Picture:   {local_path(ended.store_url, key) or f'{ended.store_url}/{key}'}")
+    if len(ended.chart_keys) > 1:
+        say(f"           and {len(ended.chart_keys) - 1} more beside it")
 
 
 def _next_commands(ended: "Outcome") -> None:

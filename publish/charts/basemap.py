@@ -40,11 +40,18 @@ class Basemap:
     def prepare(self, axis: Axes, coast: str = INK) -> None:
         """Coasts in the colour given, graticule and edge."""
         edge = Polygon(
-            np.column_stack(self.project(*self.outline)), closed=True, fill=False, edgecolor=INK, linewidth=1.0, zorder=9
+            np.column_stack(self.project(*self.outline)),
+            closed=True,
+            fill=False,
+            edgecolor=INK,
+            linewidth=1.0,
+            zorder=9,
         )
         axis.add_patch(edge)
         for line in coastlines():
-            self._line(axis, edge, line[:, 0], line[:, 1], color=coast, linewidth=0.6, zorder=3, solid_joinstyle="round")
+            self._line(
+                axis, edge, line[:, 0], line[:, 1], color=coast, linewidth=0.6, zorder=3, solid_joinstyle="round"
+            )
         along, around = np.linspace(self.south, self.north, 181), np.linspace(-180.0, 180.0, 361)
         for longitude in range(-180, 180, 60):
             self._line(axis, edge, np.full(along.shape, float(longitude)), along, **_GRATICULE)
@@ -64,9 +71,7 @@ class Basemap:
 _GRATICULE = {"color": FAINT, "linewidth": 0.35, "alpha": 0.7, "zorder": 2.5}
 _UP = np.linspace(-90.0, 90.0, 181)
 
-WORLD = Basemap(
-    equal_earth, -90.0, 90.0, (np.repeat([-180.0, 180.0], 181), np.concatenate([_UP, _UP[::-1]]))
-)
+WORLD = Basemap(equal_earth, -90.0, 90.0, (np.repeat([-180.0, 180.0], 181), np.concatenate([_UP, _UP[::-1]])))
 NORTH = Basemap(partial(polar, pole=90.0), 20.0, 90.0, (np.linspace(-180, 180, 361), np.full(361, 20.0)))
 SOUTH = Basemap(partial(polar, pole=-90.0), -90.0, -20.0, (np.linspace(-180, 180, 361), np.full(361, -20.0)))
 

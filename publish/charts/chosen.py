@@ -49,8 +49,8 @@ MAPS = (
     Map(
         "wind250-mean",
         "Wind speed and height at 250 hPa",
-        "Ensemble mean of the speed (shaded) and of the height (contours every 16 dam)",
-        Shading(WIND_250, maps.mean, "Wind speed (m s⁻¹)", style.SPEED, (20, 25, 30, 35, 40, 45, 50, 60, 70, 80)),
+        "Ensemble mean of the speed (shaded from 25 m s⁻¹) and of the height (contours every 16 dam, 1032 heavy)",
+        Shading(WIND_250, maps.mean, "Wind speed (m s⁻¹)", style.SPEED, (25, 30, 35, 40, 45, 50, 60, 70, 80)),
         Contours(HEIGHT_250, 16.0, heavy=(1032.0,), colour=_INK),
     ),
     Map(
@@ -70,6 +70,10 @@ MAPS = (
 )
 
 SPAGHETTI = (
-    Spaghetti("z500-spaghetti-north", f"{HEIGHT_500.title}, northern hemisphere", HEIGHT_500, (516.0, 552.0, 576.0), NORTH),
-    Spaghetti("z500-spaghetti-south", f"{HEIGHT_500.title}, southern hemisphere", HEIGHT_500, (516.0, 552.0, 576.0), SOUTH),
+    Spaghetti(
+        "z500-spaghetti-north", f"{HEIGHT_500.title}, northern hemisphere", HEIGHT_500, (516.0, 552.0, 576.0), NORTH
+    ),
+    Spaghetti(
+        "z500-spaghetti-south", f"{HEIGHT_500.title}, southern hemisphere", HEIGHT_500, (516.0, 552.0, 576.0), SOUTH
+    ),
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter1d, maximum_filter, minimum_filter
 
 from forecast.grids import LatLonGrid
 
@@ -30,7 +30,8 @@ def centres(grid: LatLonGrid, field: NDArray[np.float64], prominence: float = _P
     A centre stands out from the mean of its surroundings by `prominence`; those nearer the poles than 78
     degrees are left out, where ten degrees along the parallel are no distance.
     """
-    smooth = gaussian_filter(field, _SMOOTHING_DEGREES / grid.spacing_degrees, mode=("nearest", "wrap"))
+    width = _SMOOTHING_DEGREES / grid.spacing_degrees
+    smooth = gaussian_filter1d(gaussian_filter1d(field, width, axis=0, mode="nearest"), width, axis=1, mode="wrap")
     found = []
     for row in np.flatnonzero(np.abs(grid.latitudes) <= _POLEWARD):
         found += _in_row(grid, smooth, field, int(row), prominence)

@@ -1,7 +1,7 @@
 """All members' fields of a lead time, read back from what was published."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,22 +27,22 @@ class _File(Protocol):
     def read(self, name: str, level: int | None) -> NDArray[np.float64]: ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class EnsembleFields:
-    """One lead time: values [member, latitude, longitude], 90 N and 0 E first, SI units, read when asked for."""
+    """One lead time: values [member, latitude, longitude], 90 N and 0 E first, SI units.
+
+    A field is read whenever it is asked for, and not kept: a large ensemble fills the memory with few of them.
+    """
 
     lead_hours: int
     valid_time: datetime
     grid: LatLonGrid
     members: tuple[int, ...]
     source: _File
-    _read: dict[tuple[str, int | None], NDArray[np.float64]] = field(default_factory=dict)
 
     def values(self, name: str, level: int | None) -> NDArray[np.float64]:
         """Values of the field on the level [hPa]. Raises Missing."""
-        if (name, level) not in self._read:
-            self._read[name, level] = self.source.read(name, level)
-        return self._read[name, level]
+        return self.source.read(name, level)
 
 
 class FieldReader:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -47,14 +48,14 @@ def chance_below(threshold: float) -> Statistic:
 
 @dataclass(frozen=True)
 class Shading:
-    """A statistic of a quantity as colours. `bounds` are the limits of classes; None: from zero, round, for all panels."""
+    """A statistic of a quantity as colours. `bounds` limit the classes; None: round ones from zero, for all panels."""
 
     quantity: Quantity
     statistic: Statistic
     label: str
     colours: Sequence[str]
     bounds: Sequence[float] | None = None
-    extend: str = "max"
+    extend: Literal["max", "both", "neither"] = "max"
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def _layout(columns: int, rows: int) -> tuple[Figure, list[Axes]]:
         bottom = height - _HEAD - (row + 1) * (map_height + _CAPTION) - row * _GAP
         for column in range(columns):
             left = _MARGIN + column * (map_width + 2 * _GAP)
-            places.append(
-                figure.add_axes((left / width, bottom / height, map_width / width, map_height / height))
-            )
+            places.append(figure.add_axes((left / width, bottom / height, map_width / width, map_height / height)))
     for axis in places:
         axis.set_axis_off()
     return figure, places
@@ -178,9 +177,9 @@ def _mark_centres(axis: Axes, panel: EnsembleFields, field: Array) -> None:
 
 
 def _legend(figure: Figure, shading: Shading, drawn: QuadContourSet, bounds: Array) -> None:
-    width, height = figure.get_size_inches()
+    height = figure.get_figheight()
     axis = figure.add_axes((0.28, 0.62 / height, 0.48, 0.17 / height))
-    style.colour_bar(axis, drawn, f"{shading.label}", bounds)
+    style.colour_bar(axis, drawn, shading.label, bounds.tolist())
 
 
 def _number(level: float) -> str:

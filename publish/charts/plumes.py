@@ -36,7 +36,7 @@ _NOT_NEGATIVE = (WIND_850, WATER_VAPOUR)
 
 @dataclass(frozen=True)
 class PlaceSeries:
-    """All members at one place through time: `values_of` maps (field, level) to [time, member], NaN where a member is lost."""
+    """All members at one place: `values_of` maps (field, level) to [time, member], NaN where a member is lost."""
 
     place: Place
     times: tuple[datetime, ...]
@@ -121,7 +121,13 @@ def _panel(axis: Axes, one: PlaceSeries, quantity: Quantity, values: NDArray[np.
     if quantity is TEMPERATURE_850 and low.min() < 0 < high.max():
         axis.axhline(0.0, color=style.INK, linewidth=0.8, zorder=2.5)
     axis.text(
-        0.0, 1.06, f"{quantity.title} ({quantity.unit})", transform=axis.transAxes, size=11.5, weight="bold", va="bottom"
+        0.0,
+        1.06,
+        f"{quantity.title} ({quantity.unit})",
+        transform=axis.transAxes,
+        size=11.5,
+        weight="bold",
+        va="bottom",
     )
     axis.margins(x=0.0, y=0.08)
     if quantity in _NOT_NEGATIVE:
@@ -131,7 +137,7 @@ def _panel(axis: Axes, one: PlaceSeries, quantity: Quantity, values: NDArray[np.
 def _time_axis(axis: Axes, times: Sequence[datetime], init_time: datetime, last: bool) -> None:
     days = [times[0] + timedelta(days=day) for day in range((times[-1] - times[0]).days + 1)]
     nights = [each.replace(hour=0, minute=0, tzinfo=UTC) for each in days if each.replace(hour=0) >= times[0]]
-    axis.set_xlim(dates.date2num(times[0]), dates.date2num(times[-1]))
+    axis.set_xlim(float(dates.date2num(times[0])), float(dates.date2num(times[-1])))
     axis.set_xticks(dates.date2num(nights))
     axis.set_xticklabels([_day(each, init_time, each is nights[0]) for each in nights] if last else [])
     axis.grid(axis="x", color=style.FAINT, linewidth=0.5, alpha=0.5)

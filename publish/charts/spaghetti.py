@@ -39,7 +39,9 @@ def draw(chart: Spaghetti, panels: Sequence[EnsembleFields], heading: Heading, p
     for axis, panel in zip(axes, panels, strict=False):
         _panel(axis, chart, panel)
     levels = ", ".join(f"{level:g}" for level in chart.levels)
-    subtitle = f"Contours of {levels} {chart.quantity.unit}: every member (thin), the mean (heavy), the control (dashed)"
+    subtitle = (
+        f"Contours of {levels} {chart.quantity.unit}: every member (thin), the mean (heavy), the control (dashed)"
+    )
     style.head(figure, chart.title, subtitle, heading)
     _legend(figure, chart)
     style.foot(figure, notes(panels, "Lambert azimuthal equal-area projection."), heading)
@@ -67,7 +69,9 @@ def _layout(count: int) -> tuple[Figure, list[Axes]]:
 
 def _panel(axis: Axes, chart: Spaghetti, panel: EnsembleFields) -> None:
     values = chart.quantity.of(panel)
-    edge = Polygon(np.column_stack(chart.basemap.project(*chart.basemap.outline)), closed=True, transform=axis.transData)
+    edge = Polygon(
+        np.column_stack(chart.basemap.project(*chart.basemap.outline)), closed=True, transform=axis.transData
+    )
     thin = float(np.clip(6.0 / np.sqrt(len(panel.members)), 0.5, 1.1))
     for member, field in zip(panel.members, values, strict=True):
         control = member == 0
@@ -95,7 +99,7 @@ def _lines(
 
 
 def _legend(figure: Figure, chart: Spaghetti) -> None:
-    width, height = figure.get_size_inches()
+    height = figure.get_figheight()
     named = [
         Line2D([], [], color=colour, linewidth=2.6, label=f"{level:g} {chart.quantity.unit}")
         for colour, level in zip(COLOURS, chart.levels, strict=True)

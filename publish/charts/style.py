@@ -24,7 +24,7 @@ HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground=PAPER)]
 
 SPREAD = ("#ffffff", "#e3eef6", "#bcd9ea", "#86bfd8", "#4f9fc4", "#2a7db0", "#1b5a94", "#163d72", "#101f4a")
 MOISTURE = ("#fbf7ee", "#e9e6c4", "#bfd9ad", "#86c5a4", "#4aa9a0", "#2487a0", "#1d6197", "#243a7f", "#221a52")
-SPEED = ("#ffffff", "#f4ecd8", "#f3d49b", "#efb065", "#e0823f", "#c3542f", "#963028", "#641a2a", "#330a22")
+SPEED = ("#f6eedc", "#f3d49b", "#efb065", "#e0823f", "#c3542f", "#963028", "#641a2a", "#330a22")
 CHANCE = ("#ffffff", "#ece4f1", "#d2bfe0", "#b595cd", "#976cb6", "#7a4a9c", "#5c2d80", "#41165f")
 COLD_WARM = (
     "#20124d", "#2b2c82", "#2f56a8", "#4a86c4", "#85b5da", "#bcd9ea", "#eaf2f4",
@@ -53,7 +53,12 @@ class Heading:
 @contextmanager
 def drawing() -> Iterator[None]:
     """Matplotlib's own settings and letters, whatever the user's are: the same data give the same octets."""
-    ours = {"font.family": "DejaVu Sans", "text.color": INK, "axes.edgecolor": INK, "contour.negative_linestyle": "solid"}
+    ours = {
+        "font.family": "DejaVu Sans",
+        "text.color": INK,
+        "axes.edgecolor": INK,
+        "contour.negative_linestyle": "solid",
+    }
     defaults = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
     with mpl.rc_context(defaults | ours):  # pyright: ignore[reportArgumentType]
         yield

@@ -49,7 +49,7 @@ def settings(directory: Path, **options: object) -> Settings:
         "products.levels": (500,),
         "products.fields": ("geopotential",),
         "products.formats": ("netcdf",),
-        "charts.lead_hours": (24,),
+        "charts.lead_hours": (),
         "charts.places": (),
     }
     return load(options=small | {name.replace("__", "."): value for name, value in options.items()})

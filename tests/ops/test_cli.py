@@ -20,6 +20,8 @@ TINY = {
     "SIGMACAST_PRODUCTS__LEVELS": "[500]",
     "SIGMACAST_PRODUCTS__FIELDS": '["geopotential"]',
     "SIGMACAST_PRODUCTS__FORMATS": '["netcdf"]',
+    "SIGMACAST_CHARTS__LEAD_HOURS": "[]",
+    "SIGMACAST_CHARTS__PLACES": "[]",
 }
 RUN = ["run", "--days", "1", "--members", "2"]
 
@@ -56,7 +58,8 @@ def shell(tmp_path, monkeypatch, capsys) -> Shell:
     return Shell(monkeypatch, capsys)
 
 
-def test_a_run_ends_by_saying_where_its_products_and_its_picture_are(shell, tmp_path):
+def test_a_run_ends_by_saying_where_its_products_and_its_picture_are(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGMACAST_CHARTS__LEAD_HOURS", "[12]")
     assert shell(*RUN) == ExitCode.OK
     products, picture = (
         line.split()[-1] for line in shell.out.splitlines() if line.startswith(("Products", "Picture"))

@@ -58,7 +58,7 @@ def test_a_run_is_published_and_recorded(history):
 
 
 def test_the_history_lists_exactly_what_the_store_holds(history):
-    history.settings = settings(history.directory, products__formats=("grib2", "netcdf"))
+    history.settings = settings(history.directory, products__formats=("grib2", "netcdf"), charts__lead_hours=(24,))
     ended = history.run()
     manifest = Manifest.from_json(history.store.get(ended.manifest_key))
     assert verify(history.store, manifest) == []
@@ -67,7 +67,7 @@ def test_the_history_lists_exactly_what_the_store_holds(history):
     assert rows == named | {ended.manifest_key: rows[ended.manifest_key]}
     stored = {info.key for info in history.store.list()}
     assert stored == set(rows) | {"latest.json", ended.manifest_key.replace("manifest", "status")}
-    assert len(ended.chart_keys) == 1
+    assert len(ended.chart_keys) == 3
 
 
 def test_the_products_name_their_run(history):

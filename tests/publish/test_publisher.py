@@ -18,9 +18,7 @@ from publish.status import State, Status
 from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
 from tests.publish.frames import INIT_TIME, make_frame, make_run
 
-SMALL = ProductSettings(
-    levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(6,), places=()
-)
+SMALL = ProductSettings(levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(), places=())
 NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
 MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
 STATUS = "19590102/00z/sigmacast/5p0/status.json"
@@ -72,7 +70,7 @@ def test_a_complete_run_is_published_whole_and_verifies(store: LocalStore):
         (kind, hours)
         for kind in ("control", "members", "mean", "spread", "statistics", "index", "inventory")
         for hours in (0, 6)
-    } | {(kind, None) for kind in ("chart", "statistics of the run", "index", "inventory")}
+    } | {(kind, None) for kind in ("statistics of the run", "index", "inventory")}
 
 
 def test_the_manifest_in_the_store_is_the_one_returned_and_says_where_the_numbers_come_from(store: LocalStore):
@@ -330,20 +328,6 @@ def test_a_frame_that_cannot_be_encoded_leaves_nothing_behind(store: LocalStore)
     with pytest.raises(ProductError, match="sp is not finite"):
         publisher(store).publish(frame)
     assert keys(store) == {STATUS}
-
-
-@pytest.mark.parametrize("formats", [("grib2",), ("netcdf",)])
-def test_the_chart_can_be_drawn_from_either_format(formats: tuple[str, ...], store: LocalStore):
-    manifest = publish_all(store, settings=replace(SMALL, formats=formats))
-    chart = next(each for each in manifest.objects if each.kind == "chart")
-    assert store.get(chart.key).startswith(b"\x89PNG")
-    assert chart.members == (0, 1, 2, 3)
-
-
-@pytest.mark.parametrize("change", [{"levels": (850,)}, {"fields": ("air_temperature",)}])
-def test_a_product_without_the_height_of_500_hpa_has_no_chart(change: dict, store: LocalStore):
-    manifest = publish_all(store, settings=replace(SMALL, **change))
-    assert not [each for each in manifest.objects if each.kind == "chart"]
 
 
 def test_verification_finds_what_is_missing_truncated_or_flipped(store: LocalStore):
