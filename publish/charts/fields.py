@@ -103,12 +103,12 @@ class _Grib:
     path: Path
 
     def read(self, name: str, level: int | None) -> NDArray[np.float64]:
-        wanted = (PUBLISHABLE[name].short_name, level or 0)
+        keys = {"shortName": PUBLISHABLE[name].short_name, "level": level or 0, "stepType": "instant"}
         found: dict[int, NDArray[np.float64]] = {}
         with self.path.open("rb") as file:
             while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
                 try:
-                    if (eccodes.codes_get(handle, "shortName"), eccodes.codes_get_long(handle, "level")) == wanted:
+                    if all(eccodes.codes_get(handle, key, type(wanted)) == wanted for key, wanted in keys.items()):
                         rows = eccodes.codes_get_long(handle, "Nj")
                         number = eccodes.codes_get_long(handle, "number")
                         found[number] = eccodes.codes_get_values(handle).reshape(rows, -1)

@@ -58,12 +58,13 @@ def series(documents: Iterable[bytes]) -> list[PlaceSeries]:
         return []
     members = tuple(sorted({member for frame in frames for member in frame["members"]}))
     times = tuple(datetime.fromisoformat(frame["valid_time"]) for frame in frames)
-    keys = [(one["name"], one["level"]) for one in frames[0]["fields"]]
+    keys = [(one["name"], one["level"]) for one in frames[0]["fields"] if one["interval"] is None]
     values = {key: np.full((len(frames[0]["places"]), len(frames), len(members)), np.nan) for key in keys}
     for index, frame in enumerate(frames):
         there = [members.index(member) for member in frame["members"]]
         for one in frame["fields"]:
-            values[one["name"], one["level"]][:, index, there] = one["values"]
+            if one["interval"] is None:
+                values[one["name"], one["level"]][:, index, there] = one["values"]
     return [
         PlaceSeries(Place(**place), times, members, {key: values[key][number] for key in keys})
         for number, place in enumerate(frames[0]["places"])

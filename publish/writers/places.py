@@ -40,6 +40,7 @@ class PlacesWriter:
                 "name": slab.field.name,
                 "short_name": slab.field.short_name,
                 "level": slab.level,
+                "interval": slab.window.name if slab.window else None,
                 "units": slab.field.units,
                 "values": [[_rounded(value) for value in row] for row in values],
             }

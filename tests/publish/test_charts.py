@@ -141,7 +141,7 @@ def test_both_formats_hold_the_fields_that_were_published(tmp_path: Path):
 def document(lead: int, members: list[int], values: list[list[float]]) -> bytes:
     moment = INIT_TIME + timedelta(hours=lead)
     places = [{"name": "A", "latitude": 1.0, "longitude": 2.0}]
-    fields = [{"name": "air_temperature", "level": 850, "values": values}]
+    fields = [{"name": "air_temperature", "level": 850, "interval": None, "values": values}]
     told = {"valid_time": moment.isoformat(), "lead_hours": lead, "members": members, "places": places}
     return json.dumps(told | {"fields": fields}).encode()
 
