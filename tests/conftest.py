@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import sqlite3  # noqa: F401 - before ecCodes, which bundles SQLite 3.26, as in db.connection
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
