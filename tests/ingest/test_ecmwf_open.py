@@ -1,12 +1,17 @@
 """ECMWF's open data, fetched from loopback servers laid out as the real ones, through the provider's client."""
 
 import json
+import random
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from ecmwf.opendata import Client
 
 from forecast.constants import STANDARD_GRAVITY
 from forecast.grids import GaussianGrid, Regridder
@@ -427,3 +432,68 @@ def test_the_provider_s_client_knows_these_addresses():
         "https://ecmwf-forecasts.s3.eu-central-1.amazonaws.com"
         "/20260701/00z/ifs/0p25/enfo/20260701000000-0h-enfo-ef.index"
     )
+
+
+@pytest.mark.parametrize("name, multiple_ranges", [("nginx", True), ("AmazonS3", False)])
+@pytest.mark.parametrize("member", [None, 7])
+def test_the_provider_s_client_left_alone_fetches_the_same_bytes(tmp_path, name, multiple_ranges, member):
+    with Loopback(name, multiple_ranges) as server:
+        publish_analysis(server, CYCLE, levels=(500, 850))
+        publish_members(server, CYCLE, [7, 8], levels=(500, 850))
+        items = [Item(NAMES[name], level) for name in ("gh", "t", "q") for level in (500, 850)]
+        (fetched,) = Place([server], tmp_path / "ours").feed(member).fetch(CYCLE, items)
+        keys = (
+            {"stream": "oper", "type": "fc"} if member is None else {"stream": "enfo", "type": "pf", "number": member}
+        )
+        request = {"date": "20260701", "time": 0, "step": 0, "param": ["gh", "t", "q"], "levelist": [500, 850], **keys}
+        Client(source=server.url, maximum_retries=1).retrieve(request, target=str(tmp_path / "theirs.grib2"))
+        assert (tmp_path / "theirs.grib2").read_bytes() == fetched.path.read_bytes()
+
+
+_CHILD = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from ingest.cache import InputCache
+from ingest.download import Transfer
+from ingest.mirrors import Mirrors
+from ingest.sources.ecmwf_open import EcmwfOpenData
+urls = {"ecmwf": sys.argv[2], "google": sys.argv[3]}
+folder = Path(sys.argv[1])
+cycle = datetime(2026, 7, 1, tzinfo=UTC)
+mover = Transfer(connections=3, first_wait=0.02, piece_bytes=100_000)
+with InputCache(folder, 10**9) as cache:
+    feed = EcmwfOpenData(cache, Mirrors(urls, folder / "mirrors.json"), transfer=mover)
+    items = [item for item in feed.capability(cycle) if item.level in (500, 850, None)]
+    print("ready", flush=True)
+    print(feed.fetch(cycle, items)[0].sha256, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_again_and_again_amid_faults_the_same_file_arrives(tmp_path, repository, seed):
+    rng = random.Random(seed)
+    faults = [Cut(after=20_000), Cut(after=300, reset=True), Status(503), Refuse(), WrongLength(by=-500), IgnoreRange()]
+    with Loopback("ecmwf") as first, Loopback("google") as second:
+        for server in (first, second):
+            publish_analysis(server, CYCLE, spacing=1.0, levels=(500, 850))
+        offered = Place([second], tmp_path / "whole").feed()
+        items = [item for item in offered.capability(CYCLE) if item.level in (500, 850, None)]
+        expected = offered.fetch(CYCLE, items)[0].sha256
+        first.inject(Slow(0.01, every=8192), method="GET", path=".grib2", times=10**6)
+        arguments = [sys.executable, "-c", _CHILD, str(tmp_path / "cache"), first.url, second.url]
+        kills, output = 0, ["ready"]
+        while len(output) < 2:
+            first.inject(rng.choice(faults), at=len(first.requests) + rng.randrange(1, 12))
+            child = subprocess.Popen(arguments, cwd=repository, stdout=subprocess.PIPE, text=True)
+            assert child.stdout.readline() == "ready\n"
+            try:
+                child.wait(timeout=rng.uniform(0.05, 0.5))
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                kills += 1
+            output += child.communicate()[0].split()
+        assert output[1] == expected and kills > 2
+        left = [path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file() and "locks" not in path.parts]
+        assert sorted(left) in ([".data", ".json"], [".data", ".json", ".json"])

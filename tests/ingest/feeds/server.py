@@ -235,6 +235,7 @@ class Loopback:
         if content is None:
             return error_answer(404)
         headers = {"ETag": etag(content), "Accept-Ranges": "bytes", "Last-Modified": formatdate(0, usegmt=True)}
+        headers["Content-Type"] = "binary/octet-stream"
         ranges = _ranges(request.ranges, len(content)) if request.method == "GET" else None
         if ranges is None or (len(ranges) > 1 and not self.multiple_ranges):
             return Answer(200, content, headers)
