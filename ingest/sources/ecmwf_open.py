@@ -31,7 +31,7 @@ _Answer = TypeVar("_Answer")
 
 
 class _Listing(NamedTuple):
-    """A file at one mirror and what its index offers of ours."""
+    """A file at one mirror, and what of ours its index offers and it is long enough for."""
 
     file: AnalysisFile
     index: bytes
@@ -149,19 +149,19 @@ class EcmwfOpenData:
         raise failure or Denied(f"{self.name}: expected the address of a mirror, none is configured")
 
     def _listing(self, mirror: Mirror, cycle: datetime, deadline: Deadline) -> _Listing:
+        """Raises NotYetAvailable when there is no index or no file."""
         file = AnalysisFile(mirror.url, cycle, self.member)
         remote = HttpRemote(file.index_url, self.session)
         index = whole_lines(self.transfer.read(remote, deadline))
-        return _Listing(file, index, file.offered(parse_json_lines(index, remote.uri)))
+        size = self.transfer.size(HttpRemote(file.url, self.session), deadline)
+        offered = file.offered(parse_json_lines(index, remote.uri))
+        return _Listing(file, index, {item: entry for item, entry in offered.items() if ends_within(entry.part, size)})
 
     def _present(self, mirror: Mirror, cycle: datetime, deadline: Deadline) -> frozenset[Item]:
-        """The items that are there; none when index or file are not yet."""
         try:
-            listing = self._listing(mirror, cycle, deadline)
-            size = self.transfer.size(HttpRemote(listing.file.url, self.session), deadline)
+            return frozenset(self._listing(mirror, cycle, deadline).offered)
         except NotYetAvailable:
             return frozenset()
-        return frozenset(item for item, entry in listing.offered.items() if ends_within(entry.part, size))
 
     def _load(self, mirror: Mirror, order: _Order, deadline: Deadline) -> Origin:
         listing = self._listing(mirror, order.cycle, deadline)
@@ -181,7 +181,7 @@ def _parts(listing: _Listing, items: Collection[Item]) -> list[Part]:
     where = without_secrets(listing.file.index_url)
     missing = set(items) - set(listing.offered)
     if missing:
-        raise NotYetAvailable(f"{where}: {named(missing)} not listed yet; ask again later")
+        raise NotYetAvailable(f"{where}: {named(missing)} not published yet; ask again later")
     parts = in_order(listing.file.select(listing.index, items))
     if parts != in_order(listing.offered[item].part for item in items):
         raise Broken(

@@ -196,7 +196,7 @@ def test_availability_is_proven_field_by_field(servers, place):
     answer = feed.available(CYCLE, ITEMS)
     assert answer.missing == {Item("specific_humidity", 10), Item("surface_temperature")}
     assert answer.mirror == "ecmwf" and answer.expected_at == CYCLE + timedelta(hours=5, minutes=50)
-    with pytest.raises(NotYetAvailable, match="specific_humidity at 10 hPa, surface_temperature not listed"):
+    with pytest.raises(NotYetAvailable, match="specific_humidity at 10 hPa, surface_temperature not published"):
         feed.fetch(CYCLE, ITEMS)
     assert feed.fetch(CYCLE, answer.present)[0].items == answer.present
     assert not any(request.method == "GET" and request.path == path for request in servers[1].requests)
@@ -211,6 +211,13 @@ def test_a_file_shorter_than_its_index_lacks_its_last_fields(servers, place):
     answer = place.feed().available(CYCLE, offered)
     assert {short(item) for item in answer.missing} <= {last["param"]}
     assert len(answer.missing) == (last["param"] in NAMES)
+    servers[0].publish(path, servers[0].objects[path][:5])
+    with pytest.raises(NotYetAvailable, match="not published"):
+        place.feed().fetch(CYCLE, FEW)
+    servers[0].objects.pop(path)
+    with pytest.raises(NotYetAvailable, match="404"):
+        place.feed().fetch(CYCLE, FEW)
+    assert not place.mirrors.memory.exists()
 
 
 @pytest.mark.parametrize("cut", [1, 20, 150])
@@ -230,7 +237,7 @@ def test_nothing_is_published_before_its_time(servers, place):
         place.feed().fetch(CYCLE, ITEMS)
     with pytest.raises(Gone, match="too old"):
         place.feed(now=CYCLE + timedelta(days=5)).fetch(CYCLE, ITEMS)
-    assert json.loads(place.mirrors.memory.read_text()) if place.mirrors.memory.exists() else True
+    assert not place.mirrors.memory.exists()
 
 
 def test_asking_is_cheap(servers, place):
