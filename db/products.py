@@ -56,6 +56,7 @@ def record(session: Session, run_id: str, products: Iterable[NewProduct], now: d
                 new.lead_time_hours,
                 new.details,
             )
+            row.deleted_at = None
             if (row.bytes, row.sha256) != (new.bytes, new.sha256):
                 row.bytes, row.sha256, row.published_at = new.bytes, new.sha256, now
     session.flush()

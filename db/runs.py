@@ -89,11 +89,11 @@ def get(session: Session, run_id: str) -> Run:
 def find(session: Session, text: str, *, with_products: bool = False) -> Run:
     """The run named by its identifier or by the beginning of it; "latest" is the one created last.
 
-    `with_products` makes "latest" the last created of those that are published. Raises UnknownRun when none or
-    more than one answers.
+    `with_products` makes "latest" the last created of those that are published and not retracted. Raises UnknownRun
+    when none or more than one answers.
     """
     if text == "latest":
-        wanted = [Run.state == RunState.PUBLISHED.value] if with_products else []
+        wanted = [Run.state == RunState.PUBLISHED.value, Run.retracted_at.is_(None)] if with_products else []
         found = session.scalars(select(Run).where(*wanted).order_by(Run.created_at.desc()).limit(1)).all()
     else:
         found = session.scalars(select(Run).where(Run.id.startswith(text, autoescape=True)).limit(20)).all()
@@ -106,7 +106,7 @@ def find(session: Session, text: str, *, with_products: bool = False) -> Run:
 
 
 def with_identity(session: Session, identity: Identity) -> Run | None:
-    """The active or published run of this identity, or else the failed one that was created last."""
+    """The active or published run of this identity, or else the failed one that was created last; none retracted."""
     same = (
         select(Run)
         .where(
@@ -114,6 +114,7 @@ def with_identity(session: Session, identity: Identity) -> Run | None:
             Run.init_time == identity.init_time,
             Run.config_hash == identity.config_hash,
             Run.state != RunState.CANCELLED.value,
+            Run.retracted_at.is_(None),
         )
         .order_by(Run.created_at.desc(), Run.id.desc())
     )

@@ -26,7 +26,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from db.states import GIVEN_UP, AttemptState, RunState
 from db.types import Document, JsonDocument, UTCDateTime
 
-GIVEN_UP_SQL = "state NOT IN ({})".format(", ".join(f"'{state}'" for state in sorted(GIVEN_UP)))
+STANDING_SQL = "retracted_at IS NULL AND state NOT IN ({})".format(
+    ", ".join(f"'{state}'" for state in sorted(GIVEN_UP))
+)
 
 
 def _one_of(column: str, states: type[RunState] | type[AttemptState]) -> str:
@@ -59,7 +61,8 @@ class Run(Base):
     """One forecast of one cycle by one model in one configuration.
 
     `lease_*` say which process may change the row; `lease_token` grows by one at every change of hands
-    and fences off whoever held it before. `provenance` tells how each variable of the analysis was made.
+    and fences off whoever held it before. `provenance` tells how each variable of the analysis was made. A
+    published run may be retracted, superseded by another of its cycle, or pinned, which keeps its products.
     """
 
     __tablename__ = "runs"
@@ -83,6 +86,9 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)
+    retracted_at: Mapped[datetime | None]
+    superseded_by: Mapped[str | None] = mapped_column(String(80))
+    pinned_at: Mapped[datetime | None]
     lease_token: Mapped[int] = mapped_column(Integer, default=0)
     lease_host: Mapped[str | None] = mapped_column(String(255))
     lease_pid: Mapped[int | None]
@@ -99,8 +105,8 @@ class Run(Base):
             "init_time",
             "config_hash",
             unique=True,
-            sqlite_where=text(GIVEN_UP_SQL),
-            postgresql_where=text(GIVEN_UP_SQL),
+            sqlite_where=text(STANDING_SQL),
+            postgresql_where=text(STANDING_SQL),
         ),
         Index("ix_runs_init_time_created_at", "init_time", "created_at"),
         Index("ix_runs_state", "state"),
@@ -159,7 +165,9 @@ class Input(Base):
 
 
 class Product(Base):
-    """One published object. `lead_time_hours` is None for what belongs to the whole run."""
+    """One published object. `lead_time_hours` is None for what belongs to the whole run; `deleted_at` tells when the
+    object was removed from the store.
+    """
 
     __tablename__ = "products"
 
@@ -171,6 +179,7 @@ class Product(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     details: Mapped[Document | None]
     published_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint("bytes >= 0", name="bytes"),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, or_, select
 from sqlalchemy.orm import Session
 
 import db
@@ -101,15 +101,19 @@ def _free_name(session: Session, plan: Plan) -> str:
 
 
 def _product(session: Session, plan: Plan, store_url: str) -> str:
-    """The product's name: as configured or the model's; told apart when another configuration has it in this cycle."""
+    """The product's name: as configured or the model's; told apart when another run has it in this cycle for good."""
     wanted = plan.settings.products.product or _fit(plan.checkpoint.name)
     others = session.scalars(
         select(Run).where(
-            Run.init_time == plan.cycle, Run.store_url == store_url, Run.config_hash != plan.identity.config_hash
+            Run.init_time == plan.cycle,
+            Run.store_url == store_url,
+            or_(Run.config_hash != plan.identity.config_hash, Run.retracted_at.is_not(None)),
         )
     )
     taken = {run.spec["product"] for run in others}
-    return wanted if wanted not in taken else f"{wanted}-{plan.name.rpartition('-')[2]}"
+    apart = f"{wanted}-{plan.name.rpartition('-')[2]}"
+    names = [wanted, apart, *(f"{apart}-{number}" for number in range(2, len(taken) + 2))]
+    return next(name for name in names if name not in taken)
 
 
 def _fit(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import database, models, products, run, runs
+from ops.commands import database, models, product_care, product_proof, products, run, runs
 from ops.commands.doctor import doctor
 from ops.errors import ExitCode
 
@@ -22,6 +22,16 @@ app.command("run")(run.run)
 app.command("demo")(run.demo)
 app.add_typer(runs.app, name="runs")
 app.add_typer(products.app, name="products")
+for _command in (
+    product_proof.verify,
+    product_proof.link,
+    product_proof.key,
+    product_care.retract,
+    product_care.pin,
+    product_care.unpin,
+    product_care.prune,
+):
+    products.app.command(_command.__name__)(_command)
 app.add_typer(models.app, name="models")
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor)

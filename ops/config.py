@@ -8,9 +8,9 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +23,7 @@ from pydantic_settings import (
 from ops.errors import ConfigurationError
 from ops.quality_settings import QualitySettings
 from ops.section import Section
+from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
 
 PREFIX = "SIGMACAST_"
 DEFAULT_FILE = Path("sigmacast.toml")
@@ -31,27 +32,12 @@ NO_SETTINGS = frozenset({FILE_VARIABLE, "SIGMACAST_REQUIRE_SERVERS"})
 """Variables with our prefix that are no settings: the file's name, and a switch of the test suite."""
 
 
-def _without_credentials(url: str) -> str:
-    if "@" in url:
-        raise ValueError("a store's address holds no credentials: give them in AWS_… variables or ~/.aws")
-    return url
-
-
 class DatabaseSettings(Section):
     """Where the run history is kept."""
 
     url: SecretStr = Field(
         default=SecretStr("sqlite:///var/sigmacast.db"), description="SQLite or PostgreSQL database URL."
     )
-
-
-class StoreSettings(Section):
-    """Where products are published. Credentials of S3 come from boto3's own chain, never from here."""
-
-    url: Annotated[str, AfterValidator(_without_credentials)] = Field(
-        default="var/products", min_length=1, description="Directory, file:// URL or s3://bucket/prefix."
-    )
-    endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than Amazon's.")
 
 
 class PathSettings(Section):
@@ -193,6 +179,8 @@ class Settings(BaseSettings):
     forecast: ForecastSettings = ForecastSettings()
     products: ProductsSettings = ProductsSettings()
     charts: ChartSettings = ChartSettings()
+    signing: SigningSettings = SigningSettings()
+    retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
 

@@ -17,7 +17,6 @@ from ops.errors import OperationError
 from ops.failures import explained
 from ops.forecaster import ModelForecaster
 from ops.plan import software
-from publish.stores import open_store
 
 PYTHON = (3, 11)
 LEAST_FREE_BYTES = 2 * 2**30
@@ -91,7 +90,7 @@ def database(settings: Settings) -> Finding:
 
 def store(settings: Settings) -> Finding:
     """That the store takes, gives and deletes an object."""
-    opened = open_store(settings.store.url, settings.store.endpoint_url)
+    opened = settings.store.open()
     key, content = f"doctor/probe-{uuid4().hex}", os.urandom(64)
     opened.put(key, content)
     same = opened.get(key) == content

@@ -24,20 +24,20 @@ class Recorder:
         self.run_id = lease.run_id
         self.token = lease.token
         self.clock = clock
-        self._engine = engine
+        self.engine = engine
         self._lease = lease
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is only committed if the run is still ours. Raises LeaseLost."""
-        with db.writing(self._engine) as session:
+        with db.writing(self.engine) as session:
             leases.fence(session, self._lease)
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A read."""
-        with db.reading(self._engine) as session:
+        with db.reading(self.engine) as session:
             yield session
 
     def amend(self, **values: Any) -> None:

@@ -21,8 +21,8 @@ from ingest.analysis import Analysis, InputFile
 from ingest.errors import Broken
 from ingest.quality import Report
 from ingest.source import ModelNeeds, Source
-from ops import gate, log
-from ops.errors import RunFailed
+from ops import gate, log, publications
+from ops.errors import ConfigurationError, RunFailed
 from ops.forecaster import Forecast, Forecaster
 from ops.heartbeat import Heartbeat
 from ops.plan import Plan
@@ -32,6 +32,7 @@ from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
 from publish.product import ProductSettings
 from publish.publisher import Publisher
+from publish.signature import InvalidKeyFile, Signer
 from publish.stores import Store
 
 FETCH, INTEGRATE, FINISH = "fetch", "integrate", "finish"
@@ -145,7 +146,16 @@ def open_publisher(work: Work, analysis: Analysis) -> Publisher:
         work.recorder.clock,
         token=work.recorder.token,
         given_up=given_up,
+        signer=_signer(work),
     )
+
+
+def _signer(work: Work) -> Signer | None:
+    path = work.plan.settings.signing.key
+    try:
+        return Signer.from_file(path) if path else None
+    except InvalidKeyFile as error:
+        raise ConfigurationError(f"signing.key: {error}") from None
 
 
 def run_info(work: Work, analysis: Analysis) -> RunInfo:
@@ -264,6 +274,7 @@ def finish(work: Work, publisher: Publisher) -> Manifest:
         manifest = publisher.close(lost)
         _record_chart_failures(work, publisher.chart_failures)
         _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
+        publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
     shutil.rmtree(work.restart_directory, ignore_errors=True)
     return manifest
 

@@ -85,7 +85,7 @@ def _source(settings: Settings) -> Source:
 
 def _store(settings: Settings) -> Store:
     try:
-        return open_store(settings.store.url, settings.store.endpoint_url)
+        return settings.store.open()
     except ValueError as error:
         raise ConfigurationError(f"the store cannot be opened: {error}") from error
 

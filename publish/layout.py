@@ -29,6 +29,11 @@ def signature(manifest_key: str) -> str:
     return f"{manifest_key}.sig"
 
 
+def status_of(manifest_key: str) -> str:
+    """Key of the status of the run whose manifest this is."""
+    return f"{manifest_key.rpartition('/')[0]}/status.json"
+
+
 def resolution(spacing_degrees: float) -> str:
     """Name of a grid spacing: 2p5 for 2.5 degrees, 0p25 for a quarter degree."""
     return f"{spacing_degrees:.10g}".replace(".", "p") if spacing_degrees % 1 else f"{spacing_degrees:.0f}p0"

@@ -193,6 +193,22 @@ def change(store: Store, key: str, clock: Clock, changed: Callable[[Status], Sta
         return status
 
 
+def retract(store: Store, key: str, reason: str, clock: Clock) -> None:
+    """Tell readers that a complete run is not to be used, and why."""
+    change(store, key, clock, lambda status: replace(status, state=State.RETRACTED, reason=reason))
+
+
+def supersede(store: Store, key: str, by: str | None, clock: Clock) -> None:
+    """Tell readers that another run stands in the place of a complete one; or, with None, that it stands again."""
+
+    def changed(status: Status) -> Status:
+        if status.state not in (State.COMPLETE, State.SUPERSEDED):
+            return status
+        return replace(status, state=State.SUPERSEDED if by else State.COMPLETE, superseded_by=by)
+
+    change(store, key, clock, changed)
+
+
 def _taken_up(found: Status, wanted: Status, token: int | None, given_up: Collection[str], store: Store) -> Status:
     """The status with which a run goes on."""
     ours = found.run_id == wanted.run_id
