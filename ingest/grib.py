@@ -23,12 +23,13 @@ _MISSING = -1.0e30
 
 @dataclass(frozen=True)
 class Header:
-    """What a message says it holds."""
+    """What a message says it holds; `experiment` is ECMWF's expver, such as 0001 for ERA5 and 0005 for ERA5T."""
 
     quantity: Quantity
     level: int | None
     valid_time: datetime
     member: int
+    experiment: str | None = None
 
 
 def read_fields(path: Path, wanted: Callable[[Header], bool]) -> Iterator[RawField]:
@@ -106,7 +107,8 @@ def _header(handle: int, label: str) -> Header | None:
             return None
         level = round(pressure)
     member = _integer(handle, "number") if eccodes.codes_is_defined(handle, "number") else 0
-    return Header(quantity, level, _valid_time(handle, label), member)
+    experiment = _text(handle, "expver") if eccodes.codes_is_defined(handle, "expver") else None
+    return Header(quantity, level, _valid_time(handle, label), member, experiment)
 
 
 def _valid_time(handle: int, label: str) -> datetime:

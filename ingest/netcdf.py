@@ -78,13 +78,13 @@ def _headers(dataset: xr.Dataset, name: str) -> Iterator[tuple[xr.DataArray, Hea
             continue
         label = f"{name}, variable {variable.name}"
         level_axis, time_axis = _levels(variable, levels, label), _times(variable, dataset, label)
-        member_axis = _members(variable)
+        member_axis, experiments = _members(variable), _experiments(variable, time_axis)
         for selection in _selections(variable, (level_axis, time_axis, member_axis), label):
             pressure = level_axis.at(selection)
             if pressure is None or pressure == round(pressure):
                 level = None if pressure is None else round(pressure)
-                header = Header(quantity, level, time_axis.at(selection), member_axis.at(selection))
-                yield variable, header, selection
+                told = time_axis.at(selection), member_axis.at(selection), experiments.at(selection)
+                yield variable, Header(quantity, level, *told), selection
 
 
 def _levels(variable: xr.DataArray, name: str | None, label: str) -> _Axis:
@@ -109,6 +109,14 @@ def _members(variable: xr.DataArray) -> _Axis:
     """Member numbers; 0 where there is but one analysis."""
     dim = _dimension(variable, _MEMBERS)
     return _Axis(dim, [0] if dim is None else [int(value) for value in variable[dim].values])
+
+
+def _experiments(variable: xr.DataArray, times: _Axis) -> _Axis:
+    """Which expver the values of each time are of; None where that is not said beside the times."""
+    if _EXPERIMENT not in variable.coords or variable[_EXPERIMENT].dims not in ((), (times.dim,)):
+        return _Axis(None, [None])
+    named = variable[_EXPERIMENT]
+    return _Axis(times.dim if named.dims else None, [str(value).zfill(4) for value in np.atleast_1d(named.values)])
 
 
 def _selections(variable: xr.DataArray, axes: tuple[_Axis, ...], label: str) -> Iterator[dict[Hashable, int]]:

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +89,18 @@ class Jobs:
         self._journal = journal
         self._open = client
         self._client: Any = None
+
+    def last_day(self, dataset: str) -> date | None:
+        """The last day that a dataset has, None when its catalogue does not tell; raises SourceError."""
+        try:
+            end = self._opened().client.get_collection(dataset).end_datetime
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+        except Exception as error:
+            if status_of(error) in (404, 410):
+                return None
+            raise self._error(error, dataset) from None
+        return None if end is None else end.date()
 
     def queued(self, request: Request) -> Job | None:
         """The job of a request that is in the journal."""
@@ -174,7 +186,7 @@ class Jobs:
             self.forget(request)
         return LostJob(f"{request}: no such job") if lost else self._error(error, request, failed)
 
-    def _error(self, error: Exception, request: Request, failed: bool = False) -> SourceError:
+    def _error(self, error: Exception, what: object, failed: bool = False) -> SourceError:
         if isinstance(error, SourceError):
             return error
-        return source_error(error, str(request), getattr(self._client, "key", None), failed)
+        return source_error(error, str(what), getattr(self._client, "key", None), failed)

@@ -14,6 +14,7 @@ from ingest.index import named
 
 PRESSURE_LEVEL_DATA = "reanalysis-era5-pressure-levels"
 SINGLE_LEVEL_DATA = "reanalysis-era5-single-levels"
+DATASETS = (PRESSURE_LEVEL_DATA, SINGLE_LEVEL_DATA)
 
 _ON_LEVELS = {
     "geopotential": "geopotential",
