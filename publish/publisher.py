@@ -17,7 +17,7 @@ from typing import Any
 
 from forecast.frame import Frame
 from forecast.times import format_cycle, lead_hours
-from publish import charts, index, latest, whole_run
+from publish import charts, discovery, index, latest, whole_run
 from publish.errors import AlreadyPublished, IncompleteRun, PublishError, QuorumMissed, TakenOver
 from publish.layout import Layout, signature
 from publish.manifest import Manifest, PublishedObject, RunInfo
@@ -290,12 +290,13 @@ class Publisher:
                 self._store.delete(info.key)
 
     def _announce(self, manifest: Manifest) -> None:
-        """Sign the manifest, say that the run is complete, and flip the pointer."""
+        """Sign the manifest, say that the run is complete, enter it in the catalogue, and flip the pointer."""
         if self._signer is not None:
             signed = self._signer.sign(self._store.get(self._layout.manifest))
             with suppress(ObjectExists):
                 self._store.put(signature(self._layout.manifest), signed, if_absent=True)
         change(self._store, self._layout.status, self._clock, self._completed)
+        discovery.refresh(self._store, self._layout.manifest)
         latest.advance(self._store, self._layout.manifest)
 
     def _completed(self, status: Status) -> Status:

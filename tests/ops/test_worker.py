@@ -17,6 +17,7 @@ from forecast.errors import QuorumLost
 from ops import worker
 from ops.errors import Interrupted, NotFound, QuorumFailed, Terminated
 from ops.failures import explained
+from publish import discovery, stac
 from publish.manifest import Manifest, verify
 from tests.ops.fakes import FakeForecaster, settings
 from tests.ops.histories import History
@@ -66,7 +67,8 @@ def test_the_history_lists_exactly_what_the_store_holds(history):
     named = {one.key: (one.bytes, one.sha256) for one in manifest.objects}
     assert rows == named | {ended.manifest_key: rows[ended.manifest_key]}
     stored = {info.key for info in history.store.list()}
-    assert stored == set(rows) | {"latest.json", ended.manifest_key.replace("manifest", "status")}
+    beside = {"latest.json", ended.manifest_key.replace("manifest", "status")}
+    assert stored == set(rows) | beside | discovery.keys(stac.Entry.of(manifest))
     assert len(ended.chart_keys) == 3
 
 
@@ -240,7 +242,8 @@ def test_broken_off_at_any_step_the_next_run_ends_the_same(history, undisturbed,
     assert [row.state for row in history.rows()] == ["published"]
     listed = {row.key for row in history.told(products.of_run, history.rows()[0].id)}
     there = {info.key for info in history.store.list()}
-    assert listed == {key for key in there if not key.endswith(("latest.json", "status.json"))}
+    beside = ("latest.json", "status.json", "index.html", "catalog.json")
+    assert listed == {key for key in there if not key.endswith(beside) and not key.startswith("stac/")}
 
 
 def test_begun_afresh_an_unended_run_is_cancelled_and_all_is_done_again(history):

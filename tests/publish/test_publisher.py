@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from forecast.frame import Frame
+from publish import discovery
 from publish.layout import LATEST
 from publish.manifest import Manifest, ManifestError, RunInfo, verify
 from publish.product import ProductError, ProductSettings
 from publish.publisher import AlreadyPublished, IncompleteRun, Publisher, QuorumMissed, TakenOver
+from publish.stac import Entry
 from publish.status import State, Status
 from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
 from tests.publish.frames import INIT_TIME, make_frame, make_run
@@ -22,6 +24,7 @@ SMALL = ProductSettings(levels=(500,), fields=("geopotential", "surface_air_pres
 NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
 MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
 STATUS = "19590102/00z/sigmacast/5p0/status.json"
+CATALOGUE = discovery.keys(Entry(INIT_TIME, "sigmacast", "5p0"))
 
 
 def publisher(store: Any, run: RunInfo | None = None, settings: ProductSettings = SMALL, **options: Any) -> Publisher:
@@ -65,7 +68,7 @@ class CuttingStore(LocalStore):
 def test_a_complete_run_is_published_whole_and_verifies(store: LocalStore):
     manifest = publish_all(store)
     assert verify(store, manifest) == []
-    assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST, STATUS}
+    assert {each.key for each in manifest.objects} == keys(store) - {MANIFEST, LATEST, STATUS} - CATALOGUE
     assert {(each.kind, each.lead_hours) for each in manifest.objects} == {
         (kind, hours)
         for kind in ("control", "members", "mean", "spread", "statistics", "index", "inventory")
@@ -138,7 +141,7 @@ def test_cut_at_any_change_of_the_store_the_run_resumes_to_the_same_end(tmp_path
             assert verify(survivor, whole) == []
             assert keys(survivor) == keys(LocalStore(tmp_path / "whole"))
         else:
-            assert changes == 8
+            assert changes == 13
             return
     pytest.fail("the run never ended")
 
