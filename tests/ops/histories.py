@@ -40,6 +40,6 @@ class History:
         return [(one.stage, one.number, one.state) for one in self.told(stages.attempts, run_id)]
 
     def contents(self) -> dict[str, str]:
-        """SHA-256 of every published object but for the manifest and the pointer, which hold the time of publishing."""
+        """SHA-256 of every published object but for documents about them, which hold the time of publishing."""
         found = {info.key: str(self.store.head(info.key).sha256) for info in self.store.list()}
-        return {key: digest for key, digest in found.items() if not key.endswith(".json")}
+        return {key: digest for key, digest in found.items() if not key.endswith((".json", ".html"))}
