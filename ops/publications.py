@@ -17,7 +17,7 @@ from db.schema import Run
 from db.states import RunState
 from ops.clock import Clock
 from ops.errors import RunFailed
-from publish import latest, removal, status
+from publish import discovery, latest, removal, status
 from publish.layout import LATEST, status_of
 from publish.manifest import parse
 from publish.retention import Policy, Standing, StoredRun, expired
@@ -57,6 +57,8 @@ def retract(engine: Engine, store: Store, run_id: str, reason: str, clock: Clock
     status.retract(store, key, reason, clock)
     for other in restored.values():
         status.supersede(store, other, None, clock)
+    for changed in (key, *restored.values()):
+        discovery.refresh(store, changed)
     with db.writing(engine) as session:
         publications.retract(session, run_id, reason, clock())
         for other in restored:
@@ -78,6 +80,7 @@ def supersede_earlier(engine: Engine, store: Store, run_id: str, clock: Clock) -
         ]
     for other, key in others:
         status.supersede(store, key, run_id, clock)
+        discovery.refresh(store, key)
         with db.writing(engine) as session:
             publications.supersede(session, other, run_id, clock())
     return [other for other, _ in others]
@@ -128,6 +131,8 @@ def carry_out(engine: Engine, store: Store, planned: Sequence[Removal], clock: C
             shared = publications.claimed_by_others(session, one.run_id, keys)
             manifest = publications.manifest_key(session, one.run_id)
         count = removal.remove(store, one.run_id, keys - shared, manifest)
+        if manifest is not None:
+            discovery.refresh(store, manifest)
         with db.writing(engine) as session:
             publications.removed(session, one.run_id, f"{count} objects removed from {store.url}", clock())
 

@@ -19,16 +19,16 @@ _TREE = "stac/"
 _LISTED = (State.COMPLETE, State.SUPERSEDED)
 
 
-def refresh(store: Store, manifest_key: str) -> None:
-    """Tell of the run with this manifest what is true now; safe to repeat, and right whatever has happened to it.
+def refresh(store: Store, document_key: str) -> None:
+    """Tell of a run, known by its manifest's or its status's key, what is true now, whatever has happened to it.
 
     A run that stands has an item and a page; a retracted one keeps the page, which says why; of a run whose
-    manifest is no more, neither is left.
+    manifest is no more, neither is left. Safe to repeat.
     """
-    entry = Entry.of_run(PurePosixPath(manifest_key).parent.as_posix())
+    entry = Entry.of_run(PurePosixPath(document_key).parent.as_posix())
     found = read_status(store, entry.run_prefix + "status.json")
     status = found[0] if found else None
-    key = (status.manifest if status else None) or manifest_key
+    key = (status.manifest if status else None) or entry.run_prefix + "manifest.json"
     page = entry.run_prefix + pages.INDEX
     try:
         content = store.get(key)
@@ -60,8 +60,8 @@ def _reason(reason: str | None, superseded_by: str | None) -> str | None:
 
 def _list_again(store: Store, product: str) -> None:
     _replace(store, stac.collection_key(product), lambda: _collection(store, product))
-    _replace(store, stac.CATALOG, lambda: stac.catalog(sorted({each.product for each in _entries(store)})))
-    _replace(store, pages.INDEX, lambda: pages.store_page(_entries(store)))
+    _replace(store, stac.CATALOG, lambda: _of_all(store, lambda found: stac.catalog({each.product for each in found})))
+    _replace(store, pages.INDEX, lambda: _of_all(store, pages.store_page))
 
 
 def _collection(store: Store, product: str) -> bytes | None:
@@ -74,6 +74,12 @@ def _collection(store: Store, product: str) -> bytes | None:
             continue
         return stac.collection(newest, entries)
     return None
+
+
+def _of_all(store: Store, made: Callable[[list[Entry]], bytes]) -> bytes | None:
+    """What is made of all entries that there are now, None when there are none."""
+    found = _entries(store)
+    return made(found) if found else None
 
 
 def _entries(store: Store, prefix: str = _TREE) -> list[Entry]:

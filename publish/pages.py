@@ -35,7 +35,7 @@ def store_page(entries: Iterable[Entry]) -> bytes:
     )
     main = [
         "<h2>Runs</h2>",
-        _table(("Cycle", "Product", "Grid"), rows) if rows else "<p>There are no runs yet.</p>",
+        _table(("Cycle", "Product", "Grid"), rows),
         more,
         "<h2>For programs</h2><dl>",
         _pair("Newest complete run", f'<a href="./{LATEST}"><code>{LATEST}</code></a>'),

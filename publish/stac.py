@@ -8,7 +8,7 @@ can be copied or served from anywhere.
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -172,7 +172,7 @@ def collection(newest: Manifest, entries: Iterable[Entry]) -> bytes:
     return _bytes(made.to_dict(include_self_link=False, transform_hrefs=False))
 
 
-def catalog(products: Sequence[str]) -> bytes:
+def catalog(products: Iterable[str]) -> bytes:
     """The root of the catalogue: a link per product line."""
     made = pystac.Catalog(
         id="sigmacast", title="Forecasts", description="Global ensemble forecasts, a collection per product line."

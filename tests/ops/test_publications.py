@@ -54,6 +54,9 @@ def test_a_retracted_run_is_told_as_such_and_run_again_under_another_name(histor
     assert pointed(history) == again.run_id
     assert check(history.store, *latest_manifest(history.store)).problems == ()
     assert status(history, first.manifest_key).state is State.RETRACTED
+    page, items = status_of(first.manifest_key).replace("status.json", "index.html"), history.store.list("stac/")
+    assert b"This run is retracted.</strong> wrong sea surface" in history.store.get(page)
+    assert len([info for info in items if not info.key.endswith("collection.json")]) == 1
 
 
 def test_a_newer_run_of_the_cycle_supersedes_and_retracted_gives_the_place_back(history):
