@@ -7,9 +7,8 @@ from pathlib import Path
 
 from ingest.errors import Broken, WrongTime
 from ingest.feed import Item
-from ingest.grib import Header
+from ingest.grib import Header, read_headers
 from ingest.index import named
-from ingest.reader import reader_of
 
 
 def prove_fields(path: Path, cycle: datetime, items: Collection[Item], member: int = 0) -> None:
@@ -19,7 +18,7 @@ def prove_fields(path: Path, cycle: datetime, items: Collection[Item], member: i
     another member, or a message cannot be decoded.
     """
     found: Counter[Item] = Counter()
-    for header in reader_of(path).read_headers(path):
+    for header in read_headers(path):
         item = Item(header.quantity.name, header.level)
         _prove_header(header, item, cycle, member, path.name)
         found[item] += 1

@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 
 from ingest import grib
 from ingest.archive import is_archive, unpack
-from ingest.errors import Refused, SourceError
-from ingest.proof import prove_fields
+from ingest.errors import Broken, Refused, SourceError
+from ingest.feed import Item
+from ingest.index import named
 from ingest.reader import reader_of
 from ingest.sources.cds_requests import Request
 
@@ -16,9 +17,17 @@ _MOST_BYTES_PER_FIELD = 16 << 20
 
 
 def prove_file(request: Request, path: Path) -> None:
-    """Raises SourceError when a file has not the fields of its request; an archive is proven when it is unpacked."""
-    if not is_archive(path):
-        prove_fields(path, request.cycle, request.items)
+    """Raises SourceError when a file lacks fields of its request; an archive is proven when it is unpacked."""
+    if is_archive(path):
+        return
+    headers = reader_of(path).read_headers(path)
+    found = {Item(header.quantity.name, header.level) for header in headers if header.valid_time == request.cycle}
+    absent = request.items - found
+    if absent:
+        raise Broken(
+            f"{path.name}: expected {request}, found no {named(absent)} valid at that time; "
+            "it may be damaged or of another request: ask again"
+        )
 
 
 def unpack_fields(path: Path, request: Request) -> None:
@@ -33,7 +42,7 @@ def unpack_fields(path: Path, request: Request) -> None:
         with TemporaryDirectory(prefix="sigmacast-") as folder:
             members = unpack(path, Path(folder), _MOST_BYTES_PER_FIELD * len(request.items))
             _join([member for member in members if any(reader_of(member).read_headers(member))], whole, path.name)
-        prove_fields(whole, request.cycle, request.items)
+        prove_file(request, whole)
         whole.replace(path)
     except SourceError:
         path.unlink()

@@ -21,6 +21,7 @@ from ingest.sources.cds_errors import source_error, status_of
 from ingest.sources.cds_requests import Request
 
 _TRIES, _SECONDS_BETWEEN_TRIES = 3, 5.0
+_ANSWER_SECONDS = 30
 _WAITING = ("accepted", "running")
 _FAILED = ("failed", "rejected")
 _LOST = ("dismissed", "deleted")
@@ -51,7 +52,7 @@ class LostJob(Exception):
 def open_client() -> Any:
     """The client, configured by CDSAPI_URL and CDSAPI_KEY, or CDSAPI_RC or ~/.cdsapirc.
 
-    It never waits longer than 60 s for an answer nor tries more than three times. Raises Denied when the
+    It never waits longer than 30 s for an answer nor tries more than three times. Raises Denied when the
     configuration is missing, or the key is one of the store that was closed in 2024.
     """
     silent: Any = lambda *args, **kwargs: None  # noqa: E731
@@ -59,7 +60,7 @@ def open_client() -> Any:
         client = cdsapi.Client(
             quiet=True,
             progress=False,
-            timeout=60,
+            timeout=_ANSWER_SECONDS,
             delete=False,
             retry_max=_TRIES,
             sleep_max=int(_SECONDS_BETWEEN_TRIES),

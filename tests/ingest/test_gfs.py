@@ -1,22 +1,26 @@
 """A cycle of GFS, from the bucket to an analysis on all 37 levels, whatever happens on the way."""
 
 import json
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import eccodes
 import numpy as np
 import pytest
 
 from forecast.fields import PRESSURE_LEVELS
 from forecast.grids import Regridder, RegularGrid
+from ingest import grib
 from ingest.cache import InputCache
 from ingest.download import Transfer
 from ingest.errors import Broken, Busy, Denied, Gone, Incomplete, NotYetAvailable
 from ingest.execute import carry_out, fetch_inputs
 from ingest.feed import Item
+from ingest.framing import read_messages
 from ingest.planner import Offer, make_plan
 from ingest.source import ModelNeeds
 from ingest.sources.gfs import BUCKET, ITEMS, Gfs
+from ingest.sources.gfs_index import analysis_entries, parse_index
 from tests.ingest import examples
 from tests.ingest.feeds.gfs_files import CYCLE, PGRB2B_LEVELS
 from tests.ingest.feeds.gfs_files import Gfs as Made
@@ -277,6 +281,46 @@ def test_a_fetch_that_was_cut_off_goes_on_where_it_ended(server, tmp_path):
     again = [one for one in server.requests if one.method == "GET" and one.path.endswith("f000")]
     assert 0 < len(again) < len(items) - 10
     assert file.items == items
+
+
+def test_two_winds_in_one_message_come_together(server, feed):
+    """As NCEP writes some files: both components in one message, the index with a line for each."""
+    east, north = (Made()._message(name, 500, state()[name, 500]) for name in "uv")
+    both = east[:8] + (len(east) + len(north) - 41).to_bytes(8, "big") + east[16:-4] + north[37:]
+    lines = [f"1.{n}:0:d=2023110400:{name}:500 mb:anl:" for n, name in enumerate(("UGRD", "VGRD"), start=1)]
+    publish(server, {FIRST: both, f"{FIRST}.idx": "\n".join(lines).encode()})
+    (file,) = feed.fetch(CYCLE, {Item("eastward_wind", 500)})
+    assert file.path.read_bytes() == both
+    assert file.items == {Item("eastward_wind", 500)}
+    headers = list(grib.read_headers(file.path))
+    assert [header.quantity.name for header in headers] == ["eastward_wind", "northward_wind"]
+
+
+NCEP = {
+    (0, 3, 5): "HGT", (0, 0, 0): "TMP", (0, 2, 2): "UGRD", (0, 2, 3): "VGRD", (0, 1, 1): "RH", (0, 1, 22): "CLWMR",
+    (10, 2, 0): "ICEC", (2, 0, 0): "LAND",
+}  # fmt: skip
+
+
+def test_index_and_messages_of_a_real_file_mean_the_same(samples):
+    """What its index would say, from the numbers that GRIB defines, is what we read in the messages."""
+    path = samples / "gfs.t12z.pgrbf120.2p5deg.grib2"
+    lines = []
+    with open(path, "rb") as file:
+        for number, message in enumerate(read_messages(file, path.name), start=1):
+            handle = eccodes.codes_new_from_message(message.content)
+            keys = ("discipline", "parameterCategory", "parameterNumber")
+            name = NCEP.get(tuple(eccodes.codes_get(handle, key) for key in keys))
+            level = {100: f"{eccodes.codes_get(handle, 'level')} mb", 1: "surface"}.get(
+                eccodes.codes_get(handle, "typeOfFirstFixedSurface", int)
+            )
+            if name and level and eccodes.codes_get(handle, "stepType") == "instant":
+                lines.append(f"{number}:{number}:d=2011011512:{name}:{level}:anl:")
+            eccodes.codes_release(handle)
+    by_index = analysis_entries(parse_index("\n".join(lines), "made"), datetime(2011, 1, 15, 12, tzinfo=UTC), "made")
+    by_message = {Item(header.quantity.name, header.level) for header in grib.read_headers(path)}
+    assert set(by_index) == by_message
+    assert len(by_message) == 4 * 26 + 25 + 21 + 3
 
 
 def test_it_reads_from_a_real_s3_server_that_lets_everybody_read(s3_server, tmp_path):
