@@ -5,6 +5,7 @@ runs ─┬─ stages ── attempts      one forecast of a cycle / one part of
       ├─ products                what was published
       ├─ member_losses           which members did not end, and why
       └─ events                  every change of state and everything worth telling, in order
+arrivals                         when each source's cycles were seen to be complete
 """
 
 from datetime import datetime
@@ -212,3 +213,14 @@ class Event(Base):
     message: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (Index("ix_events_run_id_id", "run_id", "id"),)
+
+
+class Arrival(Base):
+    """A cycle of a source: when it was last seen incomplete, and first seen complete."""
+
+    __tablename__ = "arrivals"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    init_time: Mapped[datetime] = mapped_column(primary_key=True)
+    incomplete_at: Mapped[datetime | None]
+    complete_at: Mapped[datetime | None]
