@@ -23,8 +23,9 @@ from forecast import restart
 from forecast.checkpoint.native import Checkpoint
 from forecast.errors import AnalysisMismatch, ForecastError, QuorumLost, RestartError
 from forecast.fields import LEVEL_FIELDS
-from forecast.forcing import PersistedForcing
+from forecast.forcing import Forcing, forcing_of
 from forecast.frame import Frame
+from forecast.initial import InitialConditions
 from forecast.members import Identity, Members
 from forecast.model import HybridModel, ModelState
 from forecast.rollout import Window, windows
@@ -51,16 +52,16 @@ class _Member:
 class Ensemble:
     """The forecast that a specification describes, from a canonical analysis.
 
-    `analysis` is a dataset as `ingest` makes it, on the model's grid and levels. Windows are saved in
-    `restart_dir`. `batch_size` members are advanced together; None lets the device's memory decide.
-    Raises AnalysisMismatch, ForcingNotValid and the errors of `HybridModel` before any work.
+    `analysis` is a dataset as `ingest` makes it, on the model's grid and levels, or what else members start from.
+    Windows are saved in `restart_dir`. `batch_size` members are advanced together; None lets the device's memory
+    decide. Raises AnalysisMismatch, ForcingNotValid and the errors of `HybridModel` before any work.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
         spec: ForecastSpec,
-        analysis: xr.Dataset,
+        analysis: xr.Dataset | InitialConditions,
         restart_dir: Path,
         batch_size: int | None = None,
         on_progress: OnProgress = lambda lead_time, done, total: None,
@@ -70,14 +71,16 @@ class Ensemble:
                 f"the specification is for model {spec.model_hash[:12]}, the checkpoint is {checkpoint.sha256[:12]}"
             )
         self._spec = spec
-        self._analysis = analysis_fields(analysis, checkpoint.static)
-        self._forcing = PersistedForcing.from_analysis(analysis, spec.init_time)
+        self._initial = analysis if isinstance(analysis, InitialConditions) else InitialConditions(analysis)
+        self._static = checkpoint.static
+        self._analysis = analysis_fields(self._initial.control, checkpoint.static)
+        self._forcing = forcing_of(self._initial.control, spec.init_time - self._initial.age)
         self._forcing.at(valid_time(spec.init_time, spec.duration))
-        self._hash = hashlib.sha256(f"{spec.hash} {_fingerprint(self._analysis, self._forcing)}".encode()).hexdigest()
+        self._hash = hashlib.sha256(f"{spec.hash} {self._fingerprint()}".encode()).hexdigest()
         self._coordinates = {name: checkpoint.static[name].values for name in ("level", "longitude", "latitude")}
         model = HybridModel(checkpoint)
         self._surface_geopotential = np.asarray(model.surface_geopotential_si)
-        self._members = Members(model, spec.init_time, batch_size)
+        self._members = Members(model, spec.init_time, batch_size, -lead_hours(self._initial.age))
         self._restart_dir = restart_dir
         self._on_progress = on_progress
         self._lost: list[dict[str, Any]] = []
@@ -105,9 +108,24 @@ class Ensemble:
             self._save(window.end, members)
 
     def _encoded(self) -> list[_Member]:
-        forcing = self._forcing_at(0)
-        identities = [Identity(number) for number in range(self._spec.members)]
-        return [_Member(identity, self._members.encode(self._analysis, forcing, identity)) for identity in identities]
+        return self._begun([Identity(number) for number in range(self._spec.members)])
+
+    def _begun(self, identities: list[Identity]) -> list[_Member]:
+        """Members at the cycle: each encoded from its analysis, and carried on when that is older."""
+        start = -lead_hours(self._initial.age)
+        forcing = self._forcing_at(start)
+        members = [
+            _Member(identity, self._members.encode(self._analysis_of(identity.member), forcing, identity))
+            for identity in identities
+        ]
+        if members and start < 0:
+            self._advance(members, start, 0)
+        return members
+
+    def _analysis_of(self, member: int) -> Mapping[str, np.ndarray]:
+        if member == 0 or self._initial.perturbed is None:
+            return self._analysis
+        return analysis_fields(self._initial.of(member), self._static)
 
     def _through(self, window: Window, members: list[_Member]) -> list[_Member]:
         """The members at the end of a window, with their outputs; those that had to be given up are left out."""
@@ -155,7 +173,7 @@ class Ensemble:
         failures: Mapping[int, tuple[int, str]],
     ) -> list[_Member]:
         """The failed members ready for another attempt at the window, less those that are given up."""
-        again = []
+        again: list[_Member] = []
         for member, state in zip(members, starts, strict=True):
             number, attempt = member.identity.member, member.identity.attempt
             if number not in failures:
@@ -165,14 +183,13 @@ class Ensemble:
             if attempt >= self._spec.reseed_limit:
                 self._give_up(number, hour, reason)
             else:
-                identity = Identity(number, attempt + 1)
-                again.append(_Member(identity, self._restarted(window, state, identity)))
+                again += self._restarted(window, state, Identity(number, attempt + 1))
         return again
 
-    def _restarted(self, window: Window, state: ModelState, identity: Identity) -> ModelState:
+    def _restarted(self, window: Window, state: ModelState, identity: Identity) -> list[_Member]:
         if window.start == 0:
-            return self._members.encode(self._analysis, self._forcing_at(0), identity)
-        return self._members.reseed(state, identity)
+            return self._begun([identity])
+        return [_Member(identity, self._members.reseed(state, identity))]
 
     def _give_up(self, number: int, hour: int, reason: str) -> None:
         self._lost.append({"member": number, "lead_time_hours": hour, "reason": reason})
@@ -235,6 +252,12 @@ class Ensemble:
     def _encoded_template(self) -> ModelState:
         return self._members.encode(self._analysis, self._forcing_at(0), Identity(0))
 
+    def _fingerprint(self) -> str:
+        """All that members start from, as hashes."""
+        control = _hash_of(self._analysis, self._forcing)
+        others = [*self._initial.hashes, *([str(self._initial.age)] if self._initial.age else [])]
+        return " ".join([control, *others])
+
 
 def analysis_fields(analysis: xr.Dataset, static: xr.Dataset) -> dict[str, np.ndarray]:
     """The level fields of an analysis [level, longitude, latitude], checked against the model's grid and levels."""
@@ -257,7 +280,7 @@ def analysis_fields(analysis: xr.Dataset, static: xr.Dataset) -> dict[str, np.nd
     return fields
 
 
-def _fingerprint(fields: Mapping[str, np.ndarray], forcing: PersistedForcing) -> str:
+def _hash_of(fields: Mapping[str, np.ndarray], forcing: Forcing) -> str:
     digest = hashlib.sha256()
     for name, values in sorted({**fields, **forcing.fields}.items()):
         digest.update(name.encode())

@@ -47,11 +47,13 @@ def member_key(init_time: datetime, identity: Identity) -> jax.Array:
 class Members:
     """The model's three operations for any number of members of one forecast.
 
-    States are held on the host's side as one `ModelState` per member; `forcing` as for `HybridModel`.
+    States are held on the host's side as one `ModelState` per member; `forcing` as for `HybridModel`. `start_hour`
+    is the lead time of the analysis [h]: zero, or less when the model carries an older one to the cycle.
     """
 
-    def __init__(self, model: HybridModel, init_time: datetime, batch_size: int | None = None):
+    def __init__(self, model: HybridModel, init_time: datetime, batch_size: int | None = None, start_hour: int = 0):
         self._init_hour = hour_of(init_time)
+        self._start_hour = start_hour
         self._init_time = init_time
         graph, self._leaves = nnx.split(model)
         self._encode = jax.jit(partial(_encode, graph))
@@ -64,9 +66,9 @@ class Members:
     def encode(
         self, analysis: Mapping[str, np.ndarray], forcing: Mapping[str, np.ndarray], identity: Identity
     ) -> ModelState:
-        """A member's state at the cycle."""
+        """A member's state at the time of the analysis."""
         key = jax.random.fold_in(member_key(self._init_time, identity), _ENCODING)
-        return self._encode(self._leaves, analysis, forcing, jnp.int32(self._init_hour), key)
+        return self._encode(self._leaves, analysis, forcing, jnp.int32(self._init_hour + self._start_hour), key)
 
     def reseed(self, state: ModelState, identity: Identity) -> ModelState:
         """A state from which this attempt of a member goes another way than the attempts before."""
@@ -109,8 +111,8 @@ class Members:
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *padded)
         key = jnp.stack(keys)
         for hour in range(first_hour, first_hour + hours):
-            step = self._first_step if hour == 0 else self._step
-            stacked = step(self._leaves, stacked, forcing, key, jnp.int32(hour))
+            step = self._first_step if hour == self._start_hour else self._step
+            stacked = step(self._leaves, stacked, forcing, key, jnp.int32(_number(hour)))
         return [jax.tree.map(lambda x, index=index: x[index], stacked) for index in range(len(states))]
 
     def _fitting_batch(self, states: list[ModelState], identities: list[Identity], forcing: Any) -> int:
@@ -129,6 +131,11 @@ class Members:
         free = limits.get("bytes_limit", 0) - limits.get("bytes_in_use", 0)
         self._batch_size = int(min(len(states), max(1, free * _MEMORY_SHARE // needed)))
         return self._batch_size
+
+
+def _number(hour: int) -> int:
+    """The number of a step among those that a key is folded with: below zero before the cycle, where -1 is encoding."""
+    return hour if hour >= 0 else hour - 1
 
 
 def implausible(extremes: Mapping[str, np.ndarray]) -> str | None:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forecast.frame import Frame
+from forecast.initial import InitialConditions
 from forecast.spec import ForecastSpec
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from forecast.checkpoint.native import Checkpoint
 
 OnProgress = Callable[[timedelta, float, float], None]
@@ -41,7 +40,7 @@ class Forecaster(Protocol):
         self,
         checkpoint: "Checkpoint",
         spec: ForecastSpec,
-        analysis: "xr.Dataset",
+        initial: InitialConditions,
         restart_dir: Path,
         batch_size: int | None,
         on_progress: OnProgress,
@@ -64,7 +63,7 @@ class ModelForecaster:
         self,
         checkpoint: "Checkpoint",
         spec: ForecastSpec,
-        analysis: "xr.Dataset",
+        initial: InitialConditions,
         restart_dir: Path,
         batch_size: int | None,
         on_progress: OnProgress,
@@ -72,4 +71,4 @@ class ModelForecaster:
         """See Forecaster.start."""
         from forecast.ensemble import Ensemble
 
-        return Ensemble(checkpoint, spec, analysis, restart_dir, batch_size, on_progress=on_progress)
+        return Ensemble(checkpoint, spec, initial, restart_dir, batch_size, on_progress=on_progress)

@@ -16,6 +16,7 @@ from typing import Any
 from db import products, runs
 from db.products import NewInput, NewLoss, NewProduct
 from forecast.frame import Frame
+from forecast.initial import InitialConditions
 from forecast.times import lead_hours
 from ingest.analysis import Analysis, InputFile
 from ingest.errors import Broken
@@ -226,7 +227,7 @@ def _start(work: Work, analysis: Analysis) -> Forecast:
     return work.forecaster.start(
         work.plan.checkpoint,
         work.plan.spec,
-        analysis.dataset,
+        InitialConditions(analysis.dataset, work.plan.cycle - analysis.valid_time),
         work.restart_directory,
         work.plan.settings.forecast.batch_size,
         work.progress.forecast,

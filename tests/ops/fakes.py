@@ -13,6 +13,7 @@ import xarray as xr
 from forecast.checkpoint import native
 from forecast.frame import Frame
 from forecast.grids import GaussianGrid
+from forecast.initial import InitialConditions
 from forecast.spec import ForecastSpec
 from forecast.times import lead_hours
 from ops.config import Settings, load
@@ -87,14 +88,16 @@ class FakeForecaster:
     error: Exception = field(default_factory=lambda: RuntimeError("the device fell off the bus"))
     started_from: list[int] = field(default_factory=list)
     analyses: list[xr.Dataset] = field(default_factory=list)
+    initial: InitialConditions | None = None
 
     def device(self) -> str:
         return "1 x Imagination (fake)"
 
-    def start(self, checkpoint, spec, analysis, restart_dir, batch_size, on_progress) -> "FakeForecast":
+    def start(self, checkpoint, spec, initial, restart_dir, batch_size, on_progress) -> "FakeForecast":
         restart_dir.mkdir(parents=True, exist_ok=True)
         (restart_dir / "window").write_text("state")
-        self.analyses.append(analysis)
+        self.analyses.append(initial.control)
+        self.initial = initial
         return FakeForecast(self, spec, on_progress)
 
 
