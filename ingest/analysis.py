@@ -58,7 +58,12 @@ class Analysis:
     @property
     def sha256(self) -> str:
         """Hash of everything in it: values, coordinates, time and provenance."""
-        digest = hashlib.sha256(self._document().encode())
+        return hashlib.sha256(f"{self._document()}{self.values_sha256}".encode()).hexdigest()
+
+    @property
+    def values_sha256(self) -> str:
+        """Hash of values and coordinates alone."""
+        digest = hashlib.sha256()
         for name in sorted(map(str, self.dataset.variables)):
             variable = self.dataset.variables[name]
             digest.update(f"{name}{variable.dims}{variable.shape}".encode())

@@ -28,10 +28,10 @@ class Inputs:
 
     def described(self) -> list[InputFile]:
         """Every file once, with its hash, its valid time and when it was fetched."""
-        found: dict[str, InputFile] = {}
+        found: dict[tuple[str, str], InputFile] = {}
         for request, files in self.files.items():
             for one in files:
-                found[one.uri] = {
+                found[one.uri, one.sha256] = {
                     "uri": one.uri,
                     "sha256": one.sha256,
                     "bytes": one.bytes,

@@ -8,19 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from forecast.fields import PRESSURE_LEVELS
 from forecast.times import require_utc
 from ingest.analysis import Origin
 from ingest.feed import Item
 from ingest.fill import FILLED, no_cloud_method
+from ingest.modes import Mode
 from ingest.recipes import CLOUD
 
 SCHEMA = "sigmacast-plan/1"
-
-Mode = Literal["zero_cloud", "filled_levels", "next_source", "previous_forcing", "previous_analysis"]
-"""A way in which a start may be worse than planned; each must be allowed by name."""
 
 
 class Action(StrEnum):
@@ -126,6 +124,20 @@ class Plan:
             "degraded": [asdict(one) for one in self.degraded],
         }
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Plan":
+        """The plan that `document` told of."""
+        return cls(
+            datetime.fromisoformat(document["cycle"]),
+            datetime.fromisoformat(document["state_cycle"]),
+            tuple(document["chain"]),
+            tuple(_row(row) for row in document["rows"]),
+            tuple(_request_of(one) for one in document["requests"]),
+            tuple(Degradation(**one) for one in document["degraded"]),
+            document["forcing"],
+            document["member"],
+        )
+
 
 def _plain(row: Row) -> dict[str, Any]:
     moment = None if row.cycle is None else row.cycle.isoformat()
@@ -135,6 +147,17 @@ def _plain(row: Row) -> dict[str, Any]:
 def _request(one: Request) -> dict[str, Any]:
     items = {name: [list(item) for item in in_order(getattr(one, name))] for name in ("items", "above")}
     return {"feed": one.feed, "cycle": one.cycle.isoformat(), **items}
+
+
+def _row(document: Mapping[str, Any]) -> Row:
+    cycle = document["cycle"] and datetime.fromisoformat(document["cycle"])
+    same = {name: document[name] for name in ("variable", "method", "source")}
+    return Row(levels=tuple(document["levels"]), action=Action(document["action"]), cycle=cycle, **same)
+
+
+def _request_of(document: Mapping[str, Any]) -> Request:
+    items, above = (frozenset(Item(*item) for item in document[name]) for name in ("items", "above"))
+    return Request(document["feed"], datetime.fromisoformat(document["cycle"]), items, above)
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:

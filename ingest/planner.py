@@ -13,7 +13,8 @@ from forecast.fields import FORCING_FIELDS
 from ingest.checks import REQUIRED_LEVELS
 from ingest.feed import Item
 from ingest.fill import Method, held_method, hydrostatic_method, no_cloud_method, relaxed_method
-from ingest.plan import Action, Mode, Plan, Request, Row, merged
+from ingest.modes import Mode
+from ingest.plan import Action, Plan, Request, Row, merged
 from ingest.recipes import AS_GIVEN, CLOUD, FROM_SURFACE, STATE, Recipe, on_top, recipes
 from ingest.source import ModelNeeds
 
