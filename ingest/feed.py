@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 
 class Item(NamedTuple):
@@ -58,10 +58,8 @@ OnBytes = Callable[[int, int | None], None]
 class Feed(Protocol):
     """A provider of analyses."""
 
-    @property
-    def name(self) -> str:
-        """Its name in configuration and in provenance."""
-        ...
+    name: ClassVar[str]
+    """Its name in configuration and in provenance."""
 
     def capability(self, cycle: datetime) -> frozenset[Item]:
         """Everything that it is declared to offer for a cycle; asks nobody."""

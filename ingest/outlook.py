@@ -35,7 +35,7 @@ _MONTHS = 12
 
 @dataclass(frozen=True, eq=False)
 class Climatology:
-    """Forcing fields of each calendar month [month, longitude, latitude] on the model's grid; `sha256` is the file's."""
+    """Forcing fields of each calendar month [month, longitude, latitude] on the model's grid; the file's `sha256`."""
 
     months: Mapping[str, Array]
     sha256: str

@@ -197,9 +197,9 @@ def _worse(wanted: Row, row: Row, cycle: datetime) -> tuple[Mode, str] | None:
     if row.cycle is not None and row.cycle != cycle:
         return "previous_forcing", f"no source has it for this cycle; {row.source} of {row.cycle:%Y-%m-%dT%H} is held"
     if row.action is Action.FILL and wanted.action is not Action.FILL:
-        return "filled_levels", f"{wanted.source or 'every source'} has not published these"
-    if row.source != wanted.source and row.action is not Action.FILL:
-        return "next_source", f"{wanted.source or 'no source'} has not published these, {row.source} has"
+        return "filled_levels", f"{wanted.source} has not published these"
+    if row.action is not Action.FILL and wanted.source not in (None, row.source):
+        return "next_source", f"{wanted.source} has not published these, {row.source} has"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import database, models, product_care, product_proof, products, run, runs
+from ops.commands import database, ingest, models, product_care, product_proof, products, run, runs
 from ops.commands.doctor import doctor
 from ops.errors import ExitCode
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.add_typer(ingest.app, name="ingest")
 app.add_typer(runs.app, name="runs")
 app.add_typer(products.app, name="products")
 for _command in (

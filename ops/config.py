@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from ops.errors import ConfigurationError
+from ops.ingest_settings import EcmwfSettings, GfsSettings, IngestSettings
 from ops.quality_settings import QualitySettings
 from ops.section import Section
 from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
@@ -50,7 +51,7 @@ class PathSettings(Section):
 class SourceSettings(Section):
     """Where the analysis comes from."""
 
-    name: str = Field(default="demo", description="Source of the analysis: demo or files.")
+    name: str = Field(default="demo", description="Source of the analysis: demo, files, gfs, ecmwf or era5.")
     path: Path | None = Field(default=None, description="File, or directory of files, for the source `files`.")
 
 
@@ -176,6 +177,9 @@ class Settings(BaseSettings):
     paths: PathSettings = PathSettings()
     source: SourceSettings = SourceSettings()
     quality: QualitySettings = QualitySettings()
+    ingest: IngestSettings = IngestSettings()
+    ecmwf: EcmwfSettings = EcmwfSettings()
+    gfs: GfsSettings = GfsSettings()
     forecast: ForecastSettings = ForecastSettings()
     products: ProductsSettings = ProductsSettings()
     charts: ChartSettings = ChartSettings()

@@ -45,7 +45,8 @@ class Plan:
         hours = {f"{name}_hours": spec.pop(name) / timedelta(hours=1) for name in ("duration", "interval", "window")}
         source = self.settings.source.model_dump(mode="json")
         wanted = {"products": self.settings.products.chosen(), "charts": self.settings.charts.chosen()}
-        return spec | hours | {"product": product, "source": source, **wanted}
+        ingest = self.settings.ingest.model_dump(mode="json", exclude={"cache", "cache_gib"})
+        return spec | hours | {"product": product, "source": source, "ingest": ingest, **wanted}
 
     def seeds(self) -> dict[str, Any]:
         """What each member's randomness comes from."""
@@ -83,8 +84,17 @@ def _config_hash(settings: Settings, spec: ForecastSpec) -> str:
         "input": digest(settings.source.path) if settings.source.path else None,
         "products": settings.products.chosen(),
         "charts": settings.charts.chosen(),
+        "ingest": _ingest(settings),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _ingest(settings: Settings) -> dict[str, Any]:
+    """What of the analysis is chosen: how it may be put together, what members start from, the climatology's bytes."""
+    chosen = settings.ingest
+    names = {"chain", "degraded", "max_age_hours", "max_forcing_age_days", "initial_conditions"}
+    climatology = digest(chosen.climatology) if chosen.climatology else None
+    return chosen.model_dump(mode="json", include=names) | {"climatology": climatology}
 
 
 def digest(path: Path) -> str:

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from db import products, runs
 from db.products import NewInput, NewLoss, NewProduct
 from forecast.frame import Frame
-from forecast.initial import InitialConditions
 from forecast.times import lead_hours
 from ingest.analysis import Analysis, InputFile
-from ingest.errors import Broken
+from ingest.outlook import read_climatology
 from ingest.quality import Report
 from ingest.source import ModelNeeds, Source
 from ops import gate, log, publications
@@ -29,6 +29,7 @@ from ops.heartbeat import Heartbeat
 from ops.plan import Plan
 from ops.progress import Progress
 from ops.recorder import Recorder
+from ops.starts import Start, Starter
 from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
 from publish.product import ProductSettings
@@ -74,36 +75,47 @@ class Work:
 def all_stages(work: Work) -> Manifest:
     """Take the run from where it is to its manifest. Errors are those of the rooms, LeaseLost and QuorumFailed."""
     work.directory.mkdir(parents=True, exist_ok=True)
-    analysis = fetch(work)
-    publisher = open_publisher(work, analysis)
-    integrate(work, analysis, publisher)
+    start = fetch(work)
+    publisher = open_publisher(work, start)
+    integrate(work, start, publisher)
     return finish(work, publisher)
 
 
-def fetch(work: Work) -> Analysis:
-    """The analysis, from the source at first and from the work directory ever after."""
-    path = work.directory / "analysis.nc"
-    if work.recorder.is_done(FETCH) and (saved := _saved(path)) is not None:
+def fetch(work: Work) -> Start:
+    """What the members start from: from the source at first and from the work directory ever after."""
+    starter = _starter(work)
+    if work.recorder.is_done(FETCH) and (saved := starter.saved()) is not None:
         return saved
     with work.attempt(FETCH):
-        static = work.plan.checkpoint.static
-        needs = ModelNeeds(static.sizes["longitude"], static.sizes["latitude"])
-        analysis = work.source.fetch(work.plan.cycle, needs)
-        analysis.to_netcdf(path)
-        quality = work.plan.settings.quality
-        report = gate.examined(analysis, quality)
+        start = starter.fetched()
+        _record_members(work, start)
+    return start
+
+
+def _starter(work: Work) -> Starter:
+    static, spec, wanted = work.plan.checkpoint.static, work.plan.spec, work.plan.settings.ingest
+    needs = ModelNeeds(static.sizes["longitude"], static.sizes["latitude"])
+    return Starter(
+        source=work.source,
+        cycle=work.plan.cycle,
+        needs=needs,
+        members=spec.members if wanted.initial_conditions == "ens" else 1,
+        directory=work.directory,
+        climatology=read_climatology(wanted.climatology, needs.grid) if wanted.climatology else None,
+        days=-(-spec.duration // timedelta(days=1)),
+        accept=partial(_accept, work),
+    )
+
+
+def _accept(work: Work, analysis: Analysis) -> None:
+    """Record an analysis and what the quality gate says of it. Raises Implausible."""
+    work.heartbeat.check()
+    quality = work.plan.settings.quality
+    report = gate.examined(analysis, quality)
+    if analysis.plan is None or analysis.plan["member"] == 0:
         _record_analysis(work, analysis, report)
-        if report is not None:
-            report.require(quality.mode)
-    return analysis
-
-
-def _saved(path: Path) -> Analysis | None:
-    try:
-        return Analysis.from_netcdf(path)
-    except Broken as error:
-        log.get().warning("the saved analysis is fetched again", reason=str(error))
-        return None
+    if report is not None:
+        report.require(quality.mode)
 
 
 def _record_analysis(work: Work, analysis: Analysis, report: Report | None) -> None:
@@ -118,6 +130,21 @@ def _record_analysis(work: Work, analysis: Analysis, report: Report | None) -> N
         runs.amend(session, work.recorder.run_id, provenance=provenance)
         if report is not None:
             gate.record(session, work.recorder.run_id, report, work.recorder.clock())
+
+
+def _record_members(work: Work, start: Start) -> None:
+    if not start.members:
+        return
+    inputs = [_input(one, start.analysis.valid_time) for one in start.inputs]
+    with work.recorder.writing() as session:
+        known = runs.get(session, work.recorder.run_id).provenance or {}
+        products.record_inputs(session, work.recorder.run_id, inputs)
+        runs.amend(session, work.recorder.run_id, provenance=known | {"members": _member_hashes(start)})
+
+
+def _member_hashes(start: Start) -> dict[str, str]:
+    """SHA-256 of the values of each perturbed member's analysis."""
+    return {str(one.member): one.values_sha256 for one in start.members}
 
 
 def _input(one: InputFile, valid_time: datetime) -> NewInput:
@@ -136,13 +163,13 @@ def _input(one: InputFile, valid_time: datetime) -> NewInput:
     )
 
 
-def open_publisher(work: Work, analysis: Analysis) -> Publisher:
+def open_publisher(work: Work, start: Start) -> Publisher:
     """The run's way into the store, fenced by its lease; cancelled runs of the same forecast give way to it."""
     with work.recorder.reading() as session:
         given_up = runs.cancelled_alike(session, work.plan.identity)
     return Publisher(
         work.store,
-        run_info(work, analysis),
+        run_info(work, start),
         product_settings(work),
         work.recorder.clock,
         token=work.recorder.token,
@@ -159,7 +186,7 @@ def _signer(work: Work) -> Signer | None:
         raise ConfigurationError(f"signing.key: {error}") from None
 
 
-def run_info(work: Work, analysis: Analysis) -> RunInfo:
+def run_info(work: Work, start: Start) -> RunInfo:
     """What the products say of the run, taken from its row and in the order of names: a resumed run says the same."""
     with work.recorder.reading() as session:
         row = runs.get(session, work.recorder.run_id)
@@ -173,20 +200,23 @@ def run_info(work: Work, analysis: Analysis) -> RunInfo:
         ensemble_size=spec.members,
         longitude_count=checkpoint.static.sizes["longitude"],
         quorum=spec.quorum,
-        inputs=tuple(dict(sorted(one.items())) for one in analysis.inputs),
+        inputs=tuple(dict(sorted(one.items())) for one in start.inputs),
         seeds=dict(sorted((row.seeds or {}).items())),
         versions={name: str(version) for name, version in sorted((row.software or {}).items()) if version},
         institution=wanted.institution,
         licence=wanted.licence or checkpoint.provenance.licence,
-        extra=_how_it_started(analysis),
+        extra=_how_it_started(start),
     )
 
 
-def _how_it_started(analysis: Analysis) -> dict[str, Any]:
+def _how_it_started(start: Start) -> dict[str, Any]:
     """What products say of the analysis: each variable's origin, the plan, and in what it was worse than planned."""
+    analysis = start.analysis
     told: dict[str, Any] = {"analysis": analysis.provenance}
     if analysis.plan is not None:
         told |= {"plan": analysis.plan, "degraded": analysis.plan["degraded"]}
+    if start.members:
+        told["members"] = _member_hashes(start)
     return told
 
 
@@ -203,7 +233,7 @@ def product_settings(work: Work) -> ProductSettings:
     return ProductSettings(**known)
 
 
-def integrate(work: Work, analysis: Analysis, publisher: Publisher) -> None:
+def integrate(work: Work, start: Start, publisher: Publisher) -> None:
     """Forecast what is not published yet, and publish each lead time as it comes."""
     _record_products(work, publisher.objects)
     missing = publisher.missing_lead_hours
@@ -213,7 +243,7 @@ def integrate(work: Work, analysis: Analysis, publisher: Publisher) -> None:
         if not missing:
             return
         work.recorder.amend(device=work.forecaster.device())
-        forecast = _start(work, analysis)
+        forecast = _start(work, start)
         for frame in forecast.frames(timedelta(hours=missing[0])):
             work.heartbeat.check()
             _publish(work, publisher, frame)
@@ -223,11 +253,11 @@ def integrate(work: Work, analysis: Analysis, publisher: Publisher) -> None:
             raise RunFailed(f"the forecast ended without the lead times {list(still)} h")
 
 
-def _start(work: Work, analysis: Analysis) -> Forecast:
+def _start(work: Work, start: Start) -> Forecast:
     return work.forecaster.start(
         work.plan.checkpoint,
         work.plan.spec,
-        InitialConditions(analysis.dataset, work.plan.cycle - analysis.valid_time),
+        start.initial,
         work.restart_directory,
         work.plan.settings.forecast.batch_size,
         work.progress.forecast,

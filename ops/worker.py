@@ -14,8 +14,6 @@ from db import products, runs
 from db.states import RunState
 from forecast.checkpoint import registry
 from forecast.times import format_cycle
-from ingest.source import Source
-from ingest.sources import open_source
 from ops import history, log
 from ops.claim import claim
 from ops.clock import Clock, utc_now
@@ -27,6 +25,7 @@ from ops.plan import plan
 from ops.progress import Progress
 from ops.recorder import Recorder, paragraph
 from ops.signals import Stop, stopping
+from ops.sources import opened
 from ops.stages import Work, all_stages
 from publish.stores import Store, open_store
 
@@ -63,7 +62,7 @@ def run(
     """
     with history.opened(settings.database) as engine:
         checkpoint = registry.find_model(settings.paths.models, settings.forecast.model)
-        source = _source(settings)
+        source = opened(settings, engine, clock, progress.download)
         store = _store(settings)
         wanted = plan(settings, checkpoint, cycle or source.cycles()[-1])
         taken = claim(engine, wanted, store.url, fresh, clock)
@@ -74,13 +73,6 @@ def run(
         heartbeat = Heartbeat(engine, taken.lease, timedelta(seconds=settings.lease.seconds), clock)
         _carry_out(Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress))
         return outcome(engine, taken.run_id, already=False)
-
-
-def _source(settings: Settings) -> Source:
-    try:
-        return open_source(settings.source.name, settings.source.path)
-    except ValueError as error:
-        raise ConfigurationError(f"the source cannot be opened: {error}") from error
 
 
 def _store(settings: Settings) -> Store:

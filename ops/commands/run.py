@@ -20,7 +20,7 @@ def run(
     cycle: Annotated[
         str | None, typer.Option(help="Cycle, such as 2026-11-21T06; default: the newest that the source has.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Source of the analysis: demo or files.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of the analysis: demo, files, gfs, ecmwf or era5.")] = None,
     path: Annotated[Path | None, typer.Option(help="File, or directory of files, for the source `files`.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of an imported model.")] = None,
     members: Annotated[int | None, typer.Option(help="Ensemble members, the control included.")] = None,
