@@ -21,7 +21,7 @@ from pydantic_settings import (
 )
 
 from ops.errors import ConfigurationError
-from ops.ingest_settings import EcmwfSettings, GfsSettings, IngestSettings
+from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
 from ops.quality_settings import QualitySettings
 from ops.section import Section
 from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
@@ -180,6 +180,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     ecmwf: EcmwfSettings = EcmwfSettings()
     gfs: GfsSettings = GfsSettings()
+    cds: CdsSettings = CdsSettings()
     forecast: ForecastSettings = ForecastSettings()
     products: ProductsSettings = ProductsSettings()
     charts: ChartSettings = ChartSettings()

@@ -49,3 +49,11 @@ class GfsSettings(Section):
     bucket: str = Field(default="noaa-gfs-bdp-pds", min_length=1, description="Name of the bucket.")
     endpoint_url: str | None = Field(default=None, description="Address of an S3 server other than Amazon's.")
     deadline_seconds: float = Field(default=1800.0, gt=0, description="How long one fetch may take [s].")
+
+
+class CdsSettings(Section):
+    """ERA5 from the Climate Data Store; address and key come from CDSAPI_URL and CDSAPI_KEY, or from ~/.cdsapirc."""
+
+    deadline_seconds: float = Field(
+        default=3600.0, gt=0, description="How long one fetch may take, the wait in the queue included [s]."
+    )

@@ -79,7 +79,9 @@ def feed(name: FeedName, settings: Settings, cache: InputCache, clock: Clock, me
         return Gfs(cache, gfs.bucket, gfs.endpoint_url, fetch_seconds=gfs.deadline_seconds, now=clock)
     if name == "ecmwf":
         return _ecmwf(settings, cache, clock, member)
-    raise ConfigurationError(f"the feed {name} is not there yet")
+    from ingest.sources.cds import Cds
+
+    return Cds(cache, fetch_seconds=settings.cds.deadline_seconds, now=clock)
 
 
 def _ecmwf(settings: Settings, cache: InputCache, clock: Clock, member: int) -> Feed:
