@@ -3,8 +3,8 @@
 All that is asked for is queued at once. Who asks again, after a kill as well, finds the jobs that wait already.
 """
 
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ import requests
 
 from ingest.cache import InputCache, Origin
 from ingest.download import Promise, Transfer
-from ingest.errors import Broken, Busy, NotYetAvailable
+from ingest.errors import Broken, Busy, Denied, Gone, NotYetAvailable, Refused
 from ingest.feed import Availability, Fetched, Item, OnBytes
 from ingest.http import HttpRemote, new_session
 from ingest.patience import Deadline
@@ -40,7 +40,7 @@ class Cds:
     """The feed `era5`. Address and key are those of the client: CDSAPI_URL and CDSAPI_KEY, CDSAPI_RC, or ~/.cdsapirc.
 
     A request asks for `fields_per_request` fields at most. `fetch_seconds` bounds a fetch, with the wait in the
-    queue. The jobs that wait are noted in `journal`, a directory, by default within that of the cache.
+    queue. The jobs that wait are noted in the directory of the cache.
     """
 
     cache: InputCache
@@ -123,18 +123,35 @@ class Cds:
         self, request: Request, job: Job, result: ResultFile, deadline: Deadline, progress: OnBytes, path: Path
     ) -> Origin:
         remote = HttpRemote(result.url, self.session)
-        try:
-            size = self.transfer.size(remote, deadline)
-        except NotYetAvailable as error:
-            self._jobs.forget(request)
-            raise Busy(f"{remote.uri}: the store no longer keeps this file; ask again for a new one") from error
-        if size != result.size:
-            raise Broken(f"{remote.uri}: expected {result.size} bytes as the store says, found {size}; ask again")
-        promise = Promise(check=partial(prove_file, request))
+        with self._forgetting(request):
+            self._require_size(remote, result.size, deadline)
+        promise = Promise(check=partial(self._prove, request))
         self.transfer.download(remote, path, deadline=deadline, promise=promise, progress=progress)
-        unpack_fields(path, request)
+        with self._forgetting(request):
+            unpack_fields(path, request)
         details = {"dataset": request.dataset, "request_id": job.request_id, "expver": experiments(path)}
         return Origin(remote.uri, details)
+
+    def _require_size(self, remote: HttpRemote, expected: int, deadline: Deadline) -> None:
+        try:
+            size = self.transfer.size(remote, deadline)
+        except (NotYetAvailable, Gone, Denied) as error:
+            raise Broken(f"{remote.uri}: the store no longer keeps this file; ask again for a new one") from error
+        if size != expected:
+            raise Broken(f"{remote.uri}: expected {expected} bytes as the store says, found {size}; ask again")
+
+    def _prove(self, request: Request, path: Path) -> None:
+        with self._forgetting(request):
+            prove_file(request, path)
+
+    @contextmanager
+    def _forgetting(self, request: Request) -> Iterator[None]:
+        """A job whose file is not as it should be is forgotten, so that the next attempt asks for another."""
+        try:
+            yield
+        except (Broken, Refused):
+            self._jobs.forget(request)
+            raise
 
     @cached_property
     def _jobs(self) -> Jobs:

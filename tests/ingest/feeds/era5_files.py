@@ -2,11 +2,14 @@
 
 import io
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import eccodes
 import numpy as np
 
+from ingest.download import Transfer
+from ingest.feed import Item
+from ingest.sources.cds import Cds
 from tests.ingest import examples
 
 SHORT_NAMES = {
@@ -22,7 +25,20 @@ SHORT_NAMES = {
     "sea_ice_cover": "ci",
     "land_sea_mask": "lsm",
 }
-GRAVITY = 9.80665
+ONE = frozenset({Item("air_temperature", 500)})
+FEW = ONE | {Item("geopotential", 500), Item("sea_surface_temperature")}
+
+
+def era5_feed(inputs, clock, **options):
+    """The feed, a month after the cycle of the example."""
+    transfer = Transfer(2, block_timeout=0.5, first_wait=0.01)
+    options = {"now": lambda: examples.CYCLE + timedelta(days=30), "deadline": clock.deadline} | options
+    return Cds(inputs, transfer=transfer, **options)
+
+
+def journal(inputs):
+    """The files that remember requests."""
+    return sorted((inputs.directory / "era5-jobs").glob("*"))
 
 
 def grib(dataset, request, expver="0005"):
