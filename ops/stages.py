@@ -30,9 +30,10 @@ from ops.plan import Plan
 from ops.progress import Progress
 from ops.recorder import Recorder
 from ops.starts import Start, Starter
+from publish.accumulate import WindowMemory
 from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
-from publish.product import ProductSettings
+from publish.product import ProductError, ProductSettings
 from publish.publisher import Publisher
 from publish.signature import InvalidKeyFile, Signer
 from publish.stores import Store
@@ -62,6 +63,11 @@ class Work:
     def restart_directory(self) -> Path:
         """Where the ensemble saves its windows."""
         return self.directory / "restart"
+
+    @property
+    def window_directory(self) -> Path:
+        """Where fields over intervals remember earlier lead times."""
+        return self.directory / "windows"
 
     @contextmanager
     def attempt(self, stage: str) -> Iterator[None]:
@@ -196,7 +202,7 @@ def run_info(work: Work, start: Start) -> RunInfo:
         model=checkpoint.name,
         model_hash=checkpoint.sha256,
         init_time=spec.init_time,
-        lead_hours=tuple(lead_hours(lead) for lead in spec.lead_times),
+        lead_hours=_published_lead_hours(work),
         ensemble_size=spec.members,
         longitude_count=checkpoint.static.sizes["longitude"],
         quorum=spec.quorum,
@@ -218,6 +224,19 @@ def _how_it_started(start: Start) -> dict[str, Any]:
     if start.members:
         told["members"] = _member_hashes(start)
     return told
+
+
+def _published_lead_hours(work: Work) -> tuple[int, ...]:
+    """Those of the model's lead times that are published."""
+    made = _model_lead_hours(work)
+    wanted = work.plan.settings.products.lead_hours or made
+    if unknown := sorted(set(wanted) - set(made)):
+        raise ProductError(f"expected lead times out of {list(made)} h, got {unknown}")
+    return wanted
+
+
+def _model_lead_hours(work: Work) -> tuple[int, ...]:
+    return tuple(lead_hours(lead) for lead in work.plan.spec.lead_times)
 
 
 def product_settings(work: Work) -> ProductSettings:
@@ -243,11 +262,15 @@ def integrate(work: Work, start: Start, publisher: Publisher) -> None:
         if not missing:
             return
         work.recorder.amend(device=work.forecaster.device())
+        memory = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
         forecast = _start(work, start)
-        for frame in forecast.frames(timedelta(hours=missing[0])):
+        for frame in forecast.frames(timedelta(hours=memory.needed_from(missing[0]))):
             work.heartbeat.check()
-            _publish(work, publisher, frame)
+            memory.remember(frame)
+            _publish(work, publisher, frame, memory)
             _record_losses(work, forecast)
+            if not publisher.missing_lead_hours:
+                break
         _record_losses(work, forecast)
         if still := publisher.missing_lead_hours:
             raise RunFailed(f"the forecast ended without the lead times {list(still)} h")
@@ -264,10 +287,10 @@ def _start(work: Work, start: Start) -> Forecast:
     )
 
 
-def _publish(work: Work, publisher: Publisher, frame: Frame) -> None:
+def _publish(work: Work, publisher: Publisher, frame: Frame, memory: WindowMemory) -> None:
     if lead_hours(frame.lead_time) not in publisher.missing_lead_hours:
         return
-    published = publisher.publish(frame)
+    published = publisher.publish(frame, memory)
     _record_products(work, published)
     log.get().debug("published", lead_time_hours=lead_hours(frame.lead_time), objects=len(published))
 
@@ -306,7 +329,8 @@ def finish(work: Work, publisher: Publisher) -> Manifest:
         _record_chart_failures(work, publisher.chart_failures)
         _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
         publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
-    shutil.rmtree(work.restart_directory, ignore_errors=True)
+    for directory in (work.restart_directory, work.window_directory):
+        shutil.rmtree(directory, ignore_errors=True)
     return manifest
 
 

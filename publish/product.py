@@ -66,7 +66,8 @@ class Slab:
 
     `values` is float32 [member, latitude, longitude], 90 N and 0 E first, in the field's units; `native`
     likewise on the model's Gaussian grid, north first, where the settings ask for it. `level` is in
-    hPa, None for a single-level field.
+    hPa, None for a single-level field. `increment_hours` is the time between the lead times that values
+    over an interval come from, 0 for those of a continuous process.
     """
 
     field: Field
@@ -75,6 +76,7 @@ class Slab:
     values: NDArray[np.float32]
     window: Window | None = None
     native: NDArray[np.float32] | None = None
+    increment_hours: int = 0
 
     @property
     def item(self) -> Item:
@@ -84,6 +86,11 @@ class Slab:
 
 class Past(Protocol):
     """Where fields over intervals come from."""
+
+    @property
+    def increment_hours(self) -> int:
+        """Time between the model's lead times."""
+        ...
 
     def over(self, item: Item, frame: Frame) -> NDArray[np.float32]:
         """Values [member, longitude, latitude] on the model's grid over the interval that ends at the frame."""
@@ -116,7 +123,8 @@ def slabs(frame: Frame, settings: ProductSettings, past: Past | None = None) -> 
         regridded = regrid(on_model_grid, vector=item.field.name in _WIND_COMPONENTS)
         native = np.swapaxes(on_model_grid[..., ::-1], -1, -2) if settings.native_grid else None
         values = np.ascontiguousarray(np.swapaxes(regridded, -1, -2))
-        yield _checked(Slab(item.field, item.level, frame.members, values, item.window, native))
+        increment = past.increment_hours if past and item.window and item.window.method != "sum" else 0
+        yield _checked(Slab(item.field, item.level, frame.members, values, item.window, native, increment))
 
 
 @lru_cache(maxsize=4)

@@ -55,11 +55,11 @@ NET_PRECIPITATION = Field(
     "Precipitation minus evaporation",
     "kg m-2",
     None,
-    GribParameter(0, 1, 192),
+    GribParameter(0, 1, 230),
     (-500.0, 5_000.0),
 )
-"""What the ground has gained since the beginning of the forecast. WMO has no parameter for it: 192 is the
-first number of code table 4.2 for local use."""
+"""What the ground has gained since the beginning of the forecast. WMO has no parameter for it: 230 is a number
+of code table 4.2 for local use that other centres' tables, as ecCodes has them, give no other meaning."""
 
 
 def _thickness(lower: int, upper: int) -> Field:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from publish.product import ProductSettings
 from publish.writers.base import EncodedFile, FrameHeader, Writer, WriterError
-from publish.writers.grib2 import Grib2Writer
+from publish.writers.grib2 import Grib2Writer, NativeGrib2Writer
 from publish.writers.netcdf import NetcdfWriter
 from publish.writers.places import PlacesWriter
 
@@ -16,4 +16,6 @@ _WRITERS: dict[str, type[Grib2Writer] | type[NetcdfWriter]] = {"grib2": Grib2Wri
 def open_writers(header: FrameHeader, settings: ProductSettings, directory: Path) -> list[Writer]:
     """One writer per format of the settings, and one for its places, writing one lead time's files in `directory`."""
     writers: list[Writer] = [_WRITERS[name](header, settings, directory) for name in settings.formats]
+    if settings.native_grid:
+        writers.append(NativeGrib2Writer(header, settings, directory))
     return [*writers, PlacesWriter(header, settings, directory)] if settings.places else writers

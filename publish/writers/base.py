@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from forecast.frame import Frame
-from forecast.grids import LatLonGrid
+from forecast.grids import GaussianGrid, LatLonGrid
 from forecast.times import lead_hours, valid_time
 from publish.layout import Layout
 from publish.product import Item, ProductSettings, Slab, items
@@ -36,6 +36,7 @@ class FrameHeader:
     members: tuple[int, ...]
     ensemble_size: int
     grid: LatLonGrid
+    native_grid: GaussianGrid
     layout: Layout
     attributes: Mapping[str, str] = field(default_factory=dict)
     run_lead_hours: tuple[int, ...] = ()
@@ -61,6 +62,7 @@ class FrameHeader:
             frame.members,
             ensemble_size,
             grid,
+            GaussianGrid(frame.data.sizes["longitude"], frame.data.sizes["latitude"]),
             layout,
             attributes,
             run_lead_hours,

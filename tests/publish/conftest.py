@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forecast.frame import Frame
-from publish.product import ProductSettings
+from publish.product import Past, ProductSettings
 from publish.publisher import encode
 from publish.stores import LocalStore
 from publish.writers import EncodedFile, FrameHeader
@@ -30,11 +30,12 @@ def encode_frame(
     directory: Path,
     ensemble_size: int = 4,
     run_lead_hours: tuple[int, ...] = (0, 6, 12),
+    past: Past | None = None,
 ) -> dict[tuple[str, str], EncodedFile]:
     """All files of a frame, by suffix and kind."""
     directory.mkdir(exist_ok=True)
     header = FrameHeader.of(frame, settings, ensemble_size, {"title": "test"}, run_lead_hours)
-    files = encode(frame, header, settings, directory)
+    files = encode(frame, header, settings, directory, past)
     return {(file.path.suffix, file.kind): file for file in files}
 
 

@@ -1,8 +1,10 @@
 """GRIB2 as its readers see it: ecCodes, cfgrib, grib-check."""
 
+import os
 import subprocess
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import eccodes
@@ -13,10 +15,19 @@ import xarray as xr
 from publish.product import PUBLISHABLE, ProductSettings, slabs
 from publish.statistics import statistics
 from publish.writers import EncodedFile, WriterError, grib2
+from publish.writers.grib2 import octets
 from tests.publish.conftest import encode_frame
-from tests.publish.frames import make_frame
+from tests.publish.frames import LEVELS, make_frame, with_net_precipitation
 
 Files = dict[tuple[str, str], EncodedFile]
+SMALL = ProductSettings(
+    levels=(500,),
+    fields=("air_temperature",),
+    statistics=("mean", "spread"),
+    probabilities=(),
+    formats=("grib2",),
+    places=(),
+)
 FIELDS = {"gh", "t", "u", "v", "q", "ws", "vo", "d", "msl", "sp", "tcwv", "tcw", "thick"}
 SHORT_NAMES = {"thick1000_500": "thick"}
 
@@ -42,29 +53,45 @@ def _key(handle: int, name: str) -> int | str | None:
     return eccodes.codes_get(handle, name, ktype=str if is_text else int)
 
 
-def test_files_are_named_control_members_mean_and_spread(encoded: Files):
+def test_each_kind_of_field_has_a_file(encoded: Files):
     names = {kind: file.path.name for (suffix, kind), file in encoded.items() if suffix == ".grib2"}
+    start, ensemble = "19590102000000-6h-", "19590102000000-6h-enfo-"
+    statistics = {"mean": "em", "spread": "es", "min": "mn", "max": "mx"}
+    statistics |= {name: name for name in ("p10", "p25", "p50", "p75", "p90")}
+    events = ("t850-below-273p15", "ws850-above-15", "ws850-above-25", "tcwv-above-40")
     assert names == {
-        "control": "19590102000000-6h-oper-fc.grib2",
-        "members": "19590102000000-6h-enfo-ef.grib2",
-        "mean": "19590102000000-6h-enfo-em.grib2",
-        "spread": "19590102000000-6h-enfo-es.grib2",
+        "control": f"{start}oper-fc.grib2",
+        "members": f"{ensemble}ef.grib2",
+        **{kind: f"{ensemble}{name}.grib2" for kind, name in statistics.items()},
+        **{f"probability-{name}": f"{ensemble}ep-{name}.grib2" for name in events},
     }
 
 
-@pytest.mark.parametrize("lead_hours", [0, 6, 360])
-def test_cfgrib_opens_each_file_in_one_line_with_all_fields(lead_hours: int, tmp_path: Path):
-    files = encode_frame(
-        make_frame(lead_hours), ProductSettings(levels=(500, 850), formats=("grib2",), places=()), tmp_path
+@pytest.mark.parametrize("lead_hours", [0, 360])
+def test_cfgrib_opens_each_file_in_one_line_into_one_cube(lead_hours: int, tmp_path: Path):
+    fields = ("air_temperature", "wind_speed", "thickness_1000_500", "precipitation_minus_evaporation")
+    chosen = ProductSettings(
+        levels=(500, 850, 1000), fields=fields, statistics=("spread", "p10"), formats=("grib2",), windows=(), places=()
     )
+    files = encode_frame(with_net_precipitation(make_frame(lead_hours)), chosen, tmp_path)
+    assert len(files) == 7
     for (_, kind), file in files.items():
         opened = open_with_cfgrib(file.path)
-        assert set(opened.data_vars) == FIELDS
+        one = {"probability-t850-below-273p15": {"t"}}.get(kind, {"ws"} if "probability" in kind else None)
+        assert set(opened.data_vars) == (one or {"t", "ws", "thick", "unknown"})
         members = {"number": 4} if kind == "members" else {}
-        assert dict(opened.sizes) == {"isobaricInhPa": 2, "latitude": 37, "longitude": 72} | members
+        levels = {} if one else {"isobaricInhPa": 3}
+        assert dict(opened.sizes) == levels | {"latitude": 37, "longitude": 72} | members
         assert opened.step.values == np.timedelta64(lead_hours, "h")
         assert opened.time.values == np.datetime64("1959-01-02T00")
         assert (float(opened.latitude[0]), float(opened.longitude[0])) == (90.0, 0.0)
+
+
+def test_cfgrib_finds_all_standard_fields(encoded: Files):
+    opened = open_with_cfgrib(encoded[".grib2", "p50"].path)
+    assert set(opened.data_vars) == FIELDS
+    assert opened.vo.attrs["GRIB_cfName"] == "atmosphere_relative_vorticity"
+    assert opened.thick.attrs["GRIB_typeOfLevel"] == "isobaricLayer"
 
 
 def test_every_value_of_every_member_is_the_frames_within_the_packing_precision(
@@ -81,16 +108,23 @@ def test_every_value_of_every_member_is_the_frames_within_the_packing_precision(
             assert np.abs(found - values).max() <= span / 2**15 + 2e-7 * np.abs(values).max()
 
 
-def test_mean_and_spread_files_hold_mean_and_spread(encoded: Files, settings: ProductSettings):
-    mean = open_with_cfgrib(encoded[".grib2", "mean"].path)
-    spread = open_with_cfgrib(encoded[".grib2", "spread"].path)
-    for slab in slabs(make_frame(), settings):
-        expected = statistics(slab, settings)
-        at = {} if slab.level is None else {"isobaricInhPa": slab.level}
-        name = SHORT_NAMES.get(slab.field.short_name, slab.field.short_name)
-        for found, values in ((mean, expected.mean), (spread, expected.spread)):
+def test_files_of_statistics_hold_the_statistics(encoded: Files, settings: ProductSettings):
+    expected = {each.item: statistics(each, settings) for each in slabs(make_frame(), settings)}
+    for name in settings.statistics:
+        opened = open_with_cfgrib(encoded[".grib2", name].path)
+        for item, found in expected.items():
+            at = {} if item.level is None else {"isobaricInhPa": item.level}
+            short_name = SHORT_NAMES.get(item.field.short_name, item.field.short_name)
+            values = next(values for statistic, values in found.maps.items() if statistic.name == name)
             tolerance = grib2.packing_tolerance(values, 16)
-            np.testing.assert_allclose(found[name].sel(at).values, values, rtol=0, atol=tolerance + 1e-12)
+            np.testing.assert_allclose(opened[short_name].sel(at).values, values, rtol=0, atol=tolerance + 1e-12)
+
+
+def test_probabilities_are_shares_of_the_members_in_percent(encoded: Files, settings: ProductSettings):
+    slab = next(each for each in slabs(make_frame(), settings) if (each.field.short_name, each.level) == ("t", 850))
+    opened = open_with_cfgrib(encoded[".grib2", "probability-t850-below-273p15"].path)
+    np.testing.assert_allclose(opened.t.values, 100 * (slab.values < 273.15).mean(axis=0), atol=1e-3)
+    assert set(np.unique(opened.t.values.round())) == {0, 25, 50, 75, 100}
 
 
 def test_ensemble_keys_of_control_and_members(encoded: Files):
@@ -102,10 +136,12 @@ def test_ensemble_keys_of_control_and_members(encoded: Files):
     assert keys(encoded[".grib2", "members"].path, *names) == expected | {control}
 
 
-def test_ensemble_keys_of_mean_and_spread(encoded: Files):
+def test_ensemble_keys_of_mean_spread_and_extremes(encoded: Files):
     names = ("productDefinitionTemplateNumber", "derivedForecast", "numberOfForecastsInEnsemble", "typeOfProcessedData")
     assert keys(encoded[".grib2", "mean"].path, *names) == {(2, 0, 4, 5)}
     assert keys(encoded[".grib2", "spread"].path, *names) == {(2, 4, 4, 5)}
+    assert keys(encoded[".grib2", "min"].path, *names) == {(2, 8, 4, 5)}
+    assert keys(encoded[".grib2", "max"].path, *names) == {(2, 9, 4, 5)}
 
 
 def test_issuer_packing_and_earth_are_as_configured(tmp_path: Path):
@@ -134,14 +170,32 @@ def test_a_dropped_member_is_absent_and_the_rest_keep_their_numbers(settings: Pr
     assert files[".grib2", "members"].members == (0, 1, 3)
 
 
-def test_without_control_there_is_no_control_file(settings: ProductSettings, tmp_path: Path):
-    files = encode_frame(make_frame(members=(1, 2)), settings, tmp_path)
-    assert {kind for suffix, kind in files if suffix == ".grib2"} == {"members", "mean", "spread"}
+def test_without_control_there_is_no_control_file(tmp_path: Path):
+    files = encode_frame(make_frame(members=(1, 2)), SMALL, tmp_path)
+    assert {kind for _, kind in files} == {"members", "mean", "spread"}
 
 
-def test_a_lone_control_has_neither_members_nor_statistics(settings: ProductSettings, tmp_path: Path):
-    files = encode_frame(make_frame(members=(0,)), settings, tmp_path, ensemble_size=1)
-    assert set(files) == {(".grib2", "control"), (".nc", "members")}
+def test_a_lone_control_has_neither_members_nor_statistics(tmp_path: Path):
+    files = encode_frame(make_frame(members=(0,)), SMALL, tmp_path, ensemble_size=1)
+    assert set(files) == {(".grib2", "control")}
+
+
+def test_members_are_left_out_where_only_statistics_are_wanted(tmp_path: Path):
+    files = encode_frame(make_frame(), replace(SMALL, publish_members=False), tmp_path)
+    assert {kind for _, kind in files} == {"mean", "spread"}
+
+
+def test_the_native_grid_is_the_models_own_point_by_point(tmp_path: Path):
+    frame = make_frame()
+    files = encode_frame(frame, replace(SMALL, native_grid=True), tmp_path)
+    members = open_with_cfgrib(files[".grib2", "members-n8"].path)
+    control = open_with_cfgrib(files[".grib2", "control-n8"].path)
+    assert members.t.attrs["GRIB_gridType"] == "regular_gg"
+    assert (members.t.attrs["GRIB_N"], control.t.shape) == (8, (16, 32))
+    np.testing.assert_allclose(members.latitude.values, frame.data["latitude"].values[::-1], atol=1e-6)
+    expected = frame.data["air_temperature"].sel(level=500).transpose("member", "latitude", "longitude").values[:, ::-1]
+    tolerance = grib2.packing_tolerance(expected, 16)
+    np.testing.assert_allclose(members.t.values, expected, rtol=0, atol=tolerance)
 
 
 def test_constant_fields_and_the_fields_after_them_survive(tmp_path: Path):
@@ -161,19 +215,48 @@ def test_the_same_frame_gives_the_same_octets(encoded: Files, settings: ProductS
         assert again[kind].path.read_bytes() == file.path.read_bytes(), kind
 
 
-@pytest.mark.parametrize("fault", ["codes_set_values", "number"])
-def test_a_message_that_reads_back_differently_is_never_written(
-    fault: str, settings: ProductSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    if fault == "number":
-        true_set = eccodes.codes_set
-        wrong = lambda handle, key, value: true_set(handle, key, 9 if key == "perturbationNumber" else value)  # noqa: E731
-        monkeypatch.setattr(eccodes, "codes_set", wrong)
-    else:
-        true_values = eccodes.codes_set_values
-        monkeypatch.setattr(eccodes, fault, lambda handle, values: true_values(handle, values * 1.001))
-    with pytest.raises(WriterError, match="GRIB message of gh at 50 hPa"):
-        encode_frame(make_frame(), settings, tmp_path)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_threads_gives_the_same_octets(threads: int, encoded: Files, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: threads)
+    chosen = ProductSettings(levels=LEVELS, formats=("grib2",), places=())
+    for kind, file in encode_frame(make_frame(6), chosen, tmp_path).items():
+        assert encoded[kind].path.read_bytes() == file.path.read_bytes(), kind
+
+
+def wrong_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    true_values = eccodes.codes_set_values
+    monkeypatch.setattr(eccodes, "codes_set_values", lambda handle, values: true_values(handle, values * 1.001))
+
+
+def wrong_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(octets, "_octets", lambda row, true=octets._octets: true(renumbered(row)))
+    octets.section.cache_clear()
+
+
+def renumbered(row: octets.Row) -> octets.Row:
+    return row._replace(value=9) if row == octets.Row("perturbationNumber", 1, 3) else row
+
+
+def shifted_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shifted(row: octets.Row, true=octets._octets) -> bytes:
+        return true(row._replace(value=40_000) if row.key == "scaledValueOfFirstFixedSurface" else row)
+
+    monkeypatch.setattr(octets, "_octets", shifted)
+    octets.section.cache_clear()
+
+
+def lost_octet(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = grib2.message.Draft.message
+    monkeypatch.setattr(grib2.message.Draft, "message", lambda draft, packed: true(draft, packed[:-1]))
+
+
+@pytest.mark.parametrize("fault", [wrong_values, wrong_number, shifted_level, lost_octet])
+def test_a_message_that_reads_back_differently_is_never_written(fault, tmp_path: Path, monkeypatch):
+    octets.section.cache_clear()
+    fault(monkeypatch)
+    with pytest.raises((WriterError, eccodes.CodesInternalError)):
+        encode_frame(make_frame(), SMALL, tmp_path)
+    octets.section.cache_clear()
 
 
 def test_read_field_finds_a_field_by_name_and_level(encoded: Files, settings: ProductSettings):
