@@ -98,12 +98,13 @@ SURFACE_FIELDS = _table(
         "pme",
         "Precipitation minus evaporation since the start of the forecast",
         "kg m-2",
-        (0, 1, 192),
+        (0, 1, 230),
         (-1_000.0, 10_000.0),
         None,
     ),
 )
-"""Single-level forecast fields."""
+"""Single-level forecast fields. WMO has no parameter for precipitation minus evaporation: 230 is a number of code
+table 4.2 for local use that other centres' tables, as ecCodes has them, give no other meaning."""
 
 STATIC_FIELDS = _table(
     _field(

@@ -9,8 +9,9 @@ from which lead time on. The values are kept before a lead time is published.
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class WindowMemory:
             return False
         return True
 
-    def _save(self, hours: int, arrays: dict[str, NDArray]) -> None:
+    def _save(self, hours: int, arrays: Mapping[str, Any]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=self._directory)
         try:

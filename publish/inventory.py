@@ -62,7 +62,11 @@ def _name(message: Message) -> str:
         return _NAMES[message.parameter]
     discipline, category, number = message.parameter
     local = number in _LOCAL or category in _LOCAL or discipline in _LOCAL
-    table = f"center={message.centre} local_table=0" if local else f"master_table={message.tables_version}"
+    table = (
+        f"center={message.centre} local_table={message.local_tables_version}"
+        if local
+        else f"master_table={message.tables_version}"
+    )
     return f"var discipline={discipline} {table} parmcat={category} parm={number}"
 
 

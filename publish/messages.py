@@ -12,6 +12,7 @@ from pathlib import Path
 
 import eccodes
 
+from publish.quantities import PUBLISHABLE
 from publish.writers.base import WriterError
 
 _LENGTHS = {1: 3, 2: 2, 5: 13, 6: 1}
@@ -21,6 +22,9 @@ _OF_AN_INTERVAL = {11: 1, 12: 2, 9: 5, 10: 6}
 _COMMON = 34
 _HOURS = {1: 1, 10: 3, 11: 6, 12: 12, 2: 24}
 """Length of the units of time (code table 4.4) that are whole hours."""
+
+_OURS = {(each.grib.discipline, each.grib.category, each.grib.number): each.short_name for each in PUBLISHABLE.values()}
+"""Short names of parameters for local use, which ecCodes does not know."""
 
 _short_names: dict[bytes, str] = {}
 
@@ -59,6 +63,11 @@ class Message:
     def tables_version(self) -> int:
         """Version of the code tables."""
         return self.identification[9]
+
+    @property
+    def local_tables_version(self) -> int:
+        """Version of the centre's own code tables, 0 where they are not used."""
+        return self.identification[10]
 
     @cached_property
     def template(self) -> int:
@@ -140,6 +149,8 @@ def _short_name(content: bytes, product: bytes) -> str:
         handle = eccodes.codes_new_from_message(content)
         _short_names[identity] = eccodes.codes_get_string(handle, "shortName")
         eccodes.codes_release(handle)
+        if _short_names[identity] == "unknown":
+            _short_names[identity] = _OURS.get((content[6], product[9], product[10]), "unknown")
     return _short_names[identity]
 
 

@@ -49,17 +49,8 @@ TOTAL_WATER = Field(
 )
 """Vapour, cloud liquid and cloud ice of the whole column."""
 
-NET_PRECIPITATION = Field(
-    "precipitation_minus_evaporation",
-    "pme",
-    "Precipitation minus evaporation",
-    "kg m-2",
-    None,
-    GribParameter(0, 1, 230),
-    (-500.0, 5_000.0),
-)
-"""What the ground has gained since the beginning of the forecast. WMO has no parameter for it: 230 is a number
-of code table 4.2 for local use that other centres' tables, as ecCodes has them, give no other meaning."""
+NET_PRECIPITATION = SURFACE_FIELDS["precipitation_minus_evaporation"]
+"""What the ground has gained since the beginning of the forecast."""
 
 
 def _thickness(lower: int, upper: int) -> Field:

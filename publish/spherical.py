@@ -23,11 +23,11 @@ class WindDerivatives:
 
     def vorticity(self, eastward: NDArray, northward: NDArray) -> NDArray[np.float32]:
         """Relative vorticity [s-1] of a wind [m s-1]; shape kept."""
-        return self._synthesis(self._analysis(1j * self._orders, northward, 1.0, eastward))
+        return self._synthesis(self._analysis(1j * self._orders, northward, 1.0, eastward)).reshape(eastward.shape)
 
     def divergence(self, eastward: NDArray, northward: NDArray) -> NDArray[np.float32]:
         """Divergence [s-1] of a wind [m s-1]; shape kept."""
-        return self._synthesis(self._analysis(1j * self._orders, eastward, -1.0, northward))
+        return self._synthesis(self._analysis(1j * self._orders, eastward, -1.0, northward)).reshape(eastward.shape)
 
     def _analysis(self, zonal: NDArray, along: NDArray, sign: float, across: NDArray) -> NDArray[np.complex128]:
         """Coefficients [order, degree, field] of the zonal derivative of one component plus the meridional of another.
@@ -49,6 +49,7 @@ class WindDerivatives:
         return orders.transpose(1, 2, 0)
 
     def _synthesis(self, coefficients: NDArray[np.complex128]) -> NDArray[np.float32]:
+        """Values [field, longitude, latitude] of coefficients."""
         functions, _ = self._legendre
         orders = functions.transpose(0, 2, 1) @ coefficients
         values = np.fft.irfft(orders, n=self.grid.longitude_count, axis=0, norm="forward")

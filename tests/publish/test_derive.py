@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from forecast.constants import DRY_AIR_GAS_CONSTANT, STANDARD_GRAVITY
+from forecast.constants import DRY_AIR_GAS_CONSTANT, EARTH_RADIUS, GRAVITY, STANDARD_GRAVITY
 from publish import derive, sea_level
-from tests.publish.frames import make_frame
+from publish.quantities import ON_LEVELS, PUBLISHABLE
+from tests.publish.frames import make_frame, with_net_precipitation
 
 LAPSE = sea_level.STANDARD_LAPSE_RATE
 EXPONENT = STANDARD_GRAVITY / (DRY_AIR_GAS_CONSTANT * LAPSE)
@@ -82,6 +83,82 @@ def test_moist_air_is_lighter_than_dry_air():
 
 def test_geopotential_height_is_geopotential_over_standard_gravity():
     assert derive.geopotential_height(np.array([9806.65], np.float32)) == pytest.approx(1000.0)
+
+
+def test_wind_speed_is_the_length_of_the_wind():
+    data = make_frame().data
+    speed = derive.values(data, "wind_speed", 850)
+    layer = data.sel(level=850).transpose("member", "longitude", "latitude", ...)
+    expected = np.sqrt(layer["eastward_wind"].values ** 2 + layer["northward_wind"].values ** 2)
+    np.testing.assert_allclose(speed, expected, rtol=1e-6)
+
+
+def test_vorticity_and_divergence_of_a_frame_are_those_of_its_level():
+    data = make_frame().data
+    rate = 2e-6
+    radians = np.deg2rad(data["latitude"]).values
+    data["eastward_wind"].loc[{"level": 500}] = 0.0
+    data["northward_wind"].loc[{"level": 500}] = 0.0
+    data["eastward_wind"].loc[{"level": 850}] = rate * EARTH_RADIUS * np.cos(radians)
+    data["northward_wind"].loc[{"level": 850}] = 0.0
+    assert np.abs(derive.values(data, "atmosphere_relative_vorticity", 500)).max() == 0
+    found = derive.values(data, "atmosphere_relative_vorticity", 850)
+    np.testing.assert_allclose(found, np.broadcast_to(2 * rate * np.sin(radians), found.shape), atol=1e-11)
+    assert np.abs(derive.values(data, "divergence_of_wind", 850)).max() < 1e-11
+
+
+def test_thickness_is_the_difference_of_heights():
+    data = make_frame().data
+    heights = [derive.values(data, "geopotential_height", level) for level in (500, 1000)]
+    found = derive.values(data, "thickness_1000_500", None)
+    np.testing.assert_allclose(found, heights[0] - heights[1], atol=2e-3)
+    assert 4000 < found.mean() < 6500
+
+
+def test_the_thickness_of_an_isothermal_layer_is_that_of_the_hypsometric_equation():
+    data = standard_profile(np.zeros((2, 2)))
+    geopotential = -DRY_AIR_GAS_CONSTANT * 280.0 * np.log(data["level"])
+    data["geopotential"] = geopotential.broadcast_like(data["geopotential"]).transpose(*data["geopotential"].dims)
+    expected = DRY_AIR_GAS_CONSTANT * 280.0 * np.log(2) / STANDARD_GRAVITY
+    np.testing.assert_allclose(derive.values(data, "thickness_1000_500", None), expected, rtol=1e-6)
+
+
+def column(surface: float, cloud: float) -> xr.Dataset:
+    """One column over ground of a pressure [Pa], 20 kg m-2 of vapour, the same cloud on all levels."""
+    levels = np.array([200.0, 500.0, 700.0, 850.0, 1000.0])
+    on_levels = ("member", "level", "longitude", "latitude")
+    shape = (1, levels.size, 1, 1)
+    single = ((*on_levels[::2], "latitude"), np.full((1, 1, 1), surface))
+    return xr.Dataset(
+        {
+            "mass_fraction_of_cloud_liquid_water_in_air": (on_levels, np.full(shape, 0.75 * cloud)),
+            "mass_fraction_of_cloud_ice_in_air": (on_levels, np.full(shape, 0.25 * cloud)),
+            "surface_air_pressure": single,
+            "atmosphere_mass_content_of_water_vapor": (single[0], np.full((1, 1, 1), 20.0)),
+        },
+        coords={"level": levels},
+    )
+
+
+@pytest.mark.parametrize("surface", [60_000.0, 85_000.0, 101_325.0])
+def test_total_column_water_is_vapour_and_cloud_of_the_whole_column_above_the_ground(surface: float):
+    found = derive.values(column(surface, 1e-4), "atmosphere_mass_content_of_water", None)
+    assert found.item() == pytest.approx(20.0 + 1e-4 * surface / GRAVITY, rel=1e-6)
+
+
+def test_cloud_below_the_ground_does_not_count():
+    data = column(60_000.0, 0.0)
+    data["mass_fraction_of_cloud_ice_in_air"].loc[{"level": [850.0, 1000.0]}] = 1.0
+    assert derive.values(data, "atmosphere_mass_content_of_water", None).item() == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHABLE))
+def test_every_publishable_field_can_be_made_of_a_frame(name: str):
+    data = with_net_precipitation(make_frame(levels=(50, 500, 700, 850, 1000))).data
+    found = derive.values(data, name, 850 if name in ON_LEVELS else None)
+    assert (found.shape, found.dtype) == ((4, 32, 16), np.float32)
+    low, high = PUBLISHABLE[name].valid_range
+    assert low <= found.min() and found.max() <= high
 
 
 def test_agrees_with_the_sea_level_pressure_that_gfs_publishes(samples: Path):

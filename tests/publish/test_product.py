@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from forecast.grids import GaussianGrid, LatLonGrid, Regridder
-from publish.product import ProductError, ProductSettings, default_spacing, slabs
+from publish.product import ProductError, ProductSettings, default_spacing, items, slabs
 from publish.statistics import statistics
-from tests.publish.frames import LATITUDES, LEVELS, LONGITUDES, make_frame
+from tests.publish.frames import LATITUDES, LEVELS, LONGITUDES, make_frame, with_net_precipitation
 
 
 @pytest.mark.parametrize(("longitudes", "spacing"), [(64, 5.0), (128, 2.5), (256, 1.0), (512, 0.5), (32, 5.0)])
@@ -67,11 +67,52 @@ def test_a_member_that_is_not_finite_is_never_published(settings: ProductSetting
         {"formats": ("grib2", "grib2")},
         {"product": "a/b"},
         {"bits_per_value": 4},
+        {"grid_spacing": 0.1},
+        {"grid_spacing": 0.7},
+        {"statistics": ("median",)},
+        {"statistics": (), "probabilities": (), "publish_members": False},
+        {"lead_hours": ()},
+        {"lead_hours": (12, 6)},
+        {"lead_hours": (-6, 6)},
+        {"probabilities": ("air_temperature@851<273.15",)},
+        {"probabilities": ("wind_speed@850>15/24h max",)},
+        {"probabilities": ("air_temperature@850<273.15", "air_temperature@850<273.15")},
+        {"windows": ("wind_speed@850/24h max", "air_temperature@500/24h max")},
     ],
 )
 def test_settings_that_make_no_product_cannot_be_built(wrong: dict):
     with pytest.raises(ProductError):
         ProductSettings(**wrong)
+
+
+def test_what_is_standard_and_not_published_is_left_out_of_events_and_intervals():
+    assert [event.field for event in ProductSettings(levels=(500,)).events] == [
+        "atmosphere_mass_content_of_water_vapor"
+    ]
+    assert ProductSettings(fields=("air_temperature",)).windowed == ()
+    assert len(ProductSettings().events) == 4 and len(ProductSettings().windowed) == 1
+
+
+def test_an_optional_field_is_published_when_the_frame_has_it():
+    chosen = ProductSettings(levels=(500,), fields=("air_temperature", "precipitation_minus_evaporation"))
+    assert [item.variable for item in items(make_frame(48), chosen)] == ["t"]
+    with_water = with_net_precipitation(make_frame(48))
+    assert [item.variable for item in items(with_water, chosen)] == ["t", "pme", "pme_24h_sum"]
+    assert [item.variable for item in items(with_water, chosen, 12)] == ["t", "pme"]
+
+
+def test_a_layer_needs_the_levels_that_it_lies_between():
+    chosen = ProductSettings(levels=(500,), fields=("thickness_1000_700",), probabilities=())
+    with pytest.raises(ProductError, match=r"levels \[700\] hPa"):
+        next(slabs(make_frame(), chosen))
+
+
+def test_the_native_values_are_the_frames_own_north_first():
+    frame = make_frame()
+    chosen = ProductSettings(levels=(500,), fields=("air_temperature",), native_grid=True, probabilities=())
+    slab = next(slabs(frame, chosen))
+    expected = frame.data["air_temperature"].sel(level=500).transpose("member", "latitude", "longitude").values
+    np.testing.assert_array_equal(slab.native, expected[:, ::-1])
 
 
 def test_mean_and_spread_are_those_of_the_published_members_control_included(settings: ProductSettings):

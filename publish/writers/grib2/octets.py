@@ -48,7 +48,7 @@ def sections_of(message: bytes) -> dict[int, bytes]:
 
 def _octets(row: Row) -> bytes:
     bits = 8 * row.octets
-    if row.value is MISSING:
+    if row.value is None:
         return b"\xff" * row.octets
     if row.value < 0:
         return ((1 << (bits - 1)) | -row.value).to_bytes(row.octets, "big")
