@@ -1,5 +1,6 @@
 """One run through its stages: what is recorded, and how it goes on after every kind of mishap."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from ops.errors import Interrupted, NotFound, QuorumFailed, Terminated
 from ops.failures import explained
 from publish import discovery, stac
 from publish.manifest import Manifest, verify
+from publish.product import ProductError
 from tests.ops.fakes import FakeForecaster, settings
 from tests.ops.histories import History
 
@@ -193,6 +195,42 @@ def test_killed_and_run_again_it_goes_on_at_once_with_the_same_analysis_and_ends
         ("integrate", 2, "done"),
         ("finish", 1, "done"),
     ]
+
+
+INTERVALS = {"products__windows": ("geopotential_height@500/24h max",), "products__formats": ("grib2", "netcdf")}
+
+
+@pytest.mark.parametrize("memory_is_lost", [False, True])
+def test_fields_over_intervals_are_the_same_after_a_stop(history, tmp_path, memory_is_lost):
+    whole = History(tmp_path / "whole")
+    whole.settings = settings(whole.directory, **INTERVALS)
+    whole.run()
+    history.settings = settings(history.directory, **INTERVALS)
+    with pytest.raises(RuntimeError):
+        history.run(FakeForecaster(fail_at=36))
+    (memory,) = history.directory.glob("work/*/windows")
+    if memory_is_lost:
+        shutil.rmtree(memory)
+    again = FakeForecaster()
+    history.run(again)
+    assert again.started_from == [12 if memory_is_lost else 36]
+    assert history.contents() == whole.contents()
+    assert any("24h-max" in key for key in history.contents())
+    assert not memory.exists()
+
+
+def test_only_the_lead_times_that_are_asked_for_are_published(history):
+    history.settings = settings(history.directory, products__lead_hours=(0, 24))
+    ended = history.run()
+    manifest = Manifest.from_json(history.store.get(ended.manifest_key))
+    assert manifest.lead_hours == (0, 24)
+    assert {one.lead_hours for one in manifest.objects} == {None, 0, 24}
+
+
+def test_a_lead_time_that_the_model_does_not_make_is_refused(history):
+    history.settings = settings(history.directory, products__lead_hours=(0, 18))
+    with pytest.raises(ProductError, match=r"expected lead times out of \[0, 12, 24, 36, 48\] h, got \[18\]"):
+        history.run()
 
 
 class Killed(BaseException):
