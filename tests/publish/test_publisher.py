@@ -20,7 +20,13 @@ from publish.status import State, Status
 from publish.stores import LocalStore, ObjectInfo, StoreUnavailable
 from tests.publish.frames import INIT_TIME, make_frame, make_run
 
-SMALL = ProductSettings(levels=(500,), fields=("geopotential", "surface_air_pressure"), chart_lead_hours=(), places=())
+SMALL = ProductSettings(
+    levels=(500,),
+    fields=("geopotential", "surface_air_pressure"),
+    statistics=("mean", "spread"),
+    chart_lead_hours=(),
+    places=(),
+)
 NOW = datetime(1959, 1, 2, 7, tzinfo=UTC)
 MANIFEST = "19590102/00z/sigmacast/5p0/manifest.json"
 STATUS = "19590102/00z/sigmacast/5p0/status.json"

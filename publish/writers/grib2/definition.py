@@ -86,7 +86,7 @@ def product_definition(message: Message, header: FrameHeader, process: int) -> t
         Row("minutesAfterDataCutoff", 1, MISSING),
         Row("indicatorOfUnitForForecastTime", 1, _HOUR),
         Row("forecastTime", 4, header.lead_hours - (length or 0)),
-        *_surfaces(item),
+        *surfaces(item),
         *own,
         *(() if length is None else _interval(message, header, length)),
     )
@@ -135,7 +135,8 @@ def scaled_threshold(event: Event) -> tuple[int, int]:
     return factor, scaled
 
 
-def _surfaces(item: Item) -> tuple[Row, ...]:
+def surfaces(item: Item) -> tuple[Row, ...]:
+    """First and second fixed surface: the level, the layer, or what the field is of."""
     if item.level is not None:
         return _surface("First", _ISOBARIC, item.level * 100) + _surface("Second", MISSING, MISSING)
     if item.field.name in LAYERS:

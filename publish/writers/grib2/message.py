@@ -58,7 +58,7 @@ class Packer:
 class Draft:
     """A message but for its values: the rows of sections 1, 3 and 4, and what a reader calls it all.
 
-    `own` are the rows that tell the message from others of the same item. `name` is for people.
+    `own` are the rows that tell the message from others of the same variable and template. `name` is for people.
     """
 
     name: str

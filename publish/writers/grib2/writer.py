@@ -17,7 +17,14 @@ from publish.quantities import LAYERS
 from publish.statistics import Statistics
 from publish.writers.base import CONTROL, EncodedFile, FrameHeader
 from publish.writers.grib2 import files
-from publish.writers.grib2.definition import SURFACES, Message, interval_hours, product_definition, template_of
+from publish.writers.grib2.definition import (
+    SURFACES,
+    Message,
+    interval_hours,
+    product_definition,
+    surfaces,
+    template_of,
+)
 from publish.writers.grib2.files import Kind
 from publish.writers.grib2.identity import LOCAL_USE, grid_definition, identification
 from publish.writers.grib2.message import Draft, Packer, verify
@@ -26,8 +33,6 @@ MEDIA_TYPE = "application/wmo-GRIB2"
 
 _MESSAGES_PER_TASK = 8
 _MOST_THREADS = 16
-_IN_FULL = 2
-"""Members of an item that are compared in full: one unperturbed, one perturbed."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Grib2Writer:
         self._packer = Packer(grid.longitudes.size * grid.latitudes.size, settings.bits_per_value)
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), "grib2")
         self._pending: deque[tuple[Sequence[_Piece], Future[list[bytes]]]] = deque()
+        self._seen: set[tuple[str, int, bool]] = set()
         self._files: dict[Kind, tuple[Path, IO[bytes]]] = {}
 
     def write(self, slab: Slab, statistics: Statistics | None) -> None:
@@ -89,23 +95,29 @@ class Grib2Writer:
     def _pieces(self, slab: Slab, statistics: Statistics | None) -> Iterator[_Piece]:
         if self._settings.publish_members:
             yield from self._of_members(slab, slab.values)
-        name, templates = describe(slab), set[int]()
+        name = describe(slab)
         for statistic, values in statistics.maps.items() if statistics else ():
             message = Message(slab.item, statistic=statistic, increment_hours=slab.increment_hours)
             kind = files.of_statistic(slab.item, statistic)
             percent = np.float32(100.0) if statistic.event else np.float32(1.0)
-            template, _ = template_of(message, self._header)
-            yield _Piece((kind,), message, values * percent, f"{name}, {statistic.name}", template not in templates)
-            templates.add(template)
+            yield _Piece((kind,), message, values * percent, f"{name}, {statistic.name}", self._is_new(message))
 
     def _of_members(self, slab: Slab, fields: NDArray[np.float32], grid_name: str = "") -> Iterator[_Piece]:
         """ECMWF's client looks for the control among the members, other readers in a file of its own: it is in both."""
         several = (files.of_members(slab.item, grid_name),) if self._header.perturbed else ()
         alone = (files.of_control(slab.item, grid_name),)
-        for place, (member, values) in enumerate(zip(slab.members, fields, strict=True)):
+        for member, values in zip(slab.members, fields, strict=True):
             message = Message(slab.item, member, increment_hours=slab.increment_hours)
             kinds = alone + several if member == CONTROL else several
-            yield _Piece(kinds, message, values, f"{describe(slab)}, member {member}", place < _IN_FULL)
+            yield _Piece(kinds, message, values, f"{describe(slab)}, member {member}", self._is_new(message))
+
+    def _is_new(self, message: Message) -> bool:
+        """Whether it is the first of its variable, template and sort of member."""
+        template, _ = template_of(message, self._header)
+        sort = (message.item.variable, template, message.member == CONTROL)
+        is_new = sort not in self._seen
+        self._seen.add(sort)
+        return is_new
 
     def _encode(self, pieces: Sequence[_Piece]) -> list[bytes]:
         return [self._one(piece) for piece in pieces]
@@ -125,7 +137,7 @@ class Grib2Writer:
             identification(header.init_time, settings, message.data_type, parameter.number),
             self._grid,
             product_definition(message, header, settings.generating_process),
-            template_of(message, header)[1],
+            (*surfaces(message.item), *template_of(message, header)[1]),
             _reader_keys(message, header) if piece.in_full else {},
         )
 
