@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from ops.errors import ConfigurationError
 from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
+from ops.notify_settings import NotifySettings
 from ops.quality_settings import QualitySettings
 from ops.section import Section
 from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
@@ -186,6 +187,7 @@ class Settings(BaseSettings):
     charts: ChartSettings = ChartSettings()
     signing: SigningSettings = SigningSettings()
     retention: RetentionSettings = RetentionSettings()
+    notify: NotifySettings = NotifySettings()
     lease: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
 
@@ -297,7 +299,7 @@ def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
     if detail["type"] == "extra_forbidden":
         known = list(known_keys()) if "." in key else list(Settings.model_fields)
         return f"unknown key {key} {origin}{_suggestion(key, known)}"
-    shown = "" if "url" in key else f", got {detail['input']!r}"
+    shown = "" if "url" in key or "secret" in key else f", got {detail['input']!r}"
     return f"the setting {key} {origin} is wrong: {detail['msg'].removeprefix('Value error, ')}{shown}"
 
 

@@ -18,6 +18,7 @@ from ops import history, log
 from ops.claim import claim
 from ops.clock import Clock, utc_now
 from ops.config import Settings
+from ops.courier import notifying
 from ops.errors import ConfigurationError
 from ops.forecaster import Forecaster
 from ops.heartbeat import Heartbeat
@@ -71,7 +72,9 @@ def run(
             return outcome(engine, taken.run_id, already=True)
         recorder = Recorder(engine, taken.lease, clock)
         heartbeat = Heartbeat(engine, taken.lease, timedelta(seconds=settings.lease.seconds), clock)
-        _carry_out(Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress))
+        work = Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress)
+        with notifying(engine, settings.notify, clock):
+            _carry_out(work)
         return outcome(engine, taken.run_id, already=False)
 
 
