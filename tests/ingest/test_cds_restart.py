@@ -47,12 +47,11 @@ def killed_once(cds_server, repository, folder, when):
 
 def test_killed_in_the_queue_it_finds_its_requests_again(cds_server, inputs, clock, repository):
     cds_server.statuses = ["accepted"]
-    killed_once(
-        cds_server,
-        repository,
-        inputs.directory,
-        lambda: cds_server.count("execution") == 2 and cds_server.count("job") > 4,
-    )
+
+    def asked():
+        return cds_server.count("execution") == 2 and cds_server.count("job") > 4
+
+    killed_once(cds_server, repository, inputs.directory, asked)
     assert len(journal(inputs)) == 2
     for job in cds_server.jobs.values():
         job.to_come = ["running", "successful"]
