@@ -3,7 +3,8 @@
 The analysis must come out as planned: its provenance is compared with the plan.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from ingest.analysis import Analysis, InputFile
@@ -84,14 +85,15 @@ def carry_out(plan: Plan, needs: ModelNeeds, inputs: Inputs, members: Mapping[st
 def _read(assembly: Assembly, request: Request, files: Sequence[Fetched], member: int) -> None:
     """Give an assembly the fields that a request asked for. Raises Broken when one is not in the files."""
     missing = set(request.items | request.above)
-    for raw in _fields(request, files, member):
-        item = Item(raw.quantity.name, raw.level)
-        if item in missing:
-            missing.discard(item)
-            if item in request.items:
-                assembly.add(raw, request.feed)
-            if item in request.above:
-                assembly.add_above(raw)
+    with closing(_fields(request, files, member)) as fields:
+        for raw in fields:
+            item = Item(raw.quantity.name, raw.level)
+            if item in missing:
+                missing.discard(item)
+                if item in request.items:
+                    assembly.add(raw, request.feed)
+                if item in request.above:
+                    assembly.add_above(raw)
     if missing:
         raise Broken(
             f"{request.feed} for {request.cycle:%Y-%m-%dT%H}: expected every field asked for, the files lack "
@@ -99,7 +101,7 @@ def _read(assembly: Assembly, request: Request, files: Sequence[Fetched], member
         )
 
 
-def _fields(request: Request, files: Sequence[Fetched], member: int) -> Iterator[RawField]:
+def _fields(request: Request, files: Sequence[Fetched], member: int) -> Generator[RawField, None, None]:
     """The fields of a request, file by file, under the name of their feed."""
     wanted_items = request.items | request.above
 

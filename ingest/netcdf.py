@@ -30,7 +30,9 @@ _PRESSURE_UNITS = {"hPa": 1.0, "millibars": 1.0, "millibar": 1.0, "mbar": 1.0, "
 def read_fields(path: Path, wanted: Callable[[Header], bool]) -> Iterator[RawField]:
     """The wanted fields of a file, one at a time; only those are read.
 
-    Raises Broken when the file is damaged and Refused when units, dimensions or grid are not as needed.
+    To be closed when it is not read to its end: a file that the collection of garbage closes, while another is
+    read, waits for ever for the lock of the NetCDF library. Raises Broken when the file is damaged and Refused
+    when units, dimensions or grid are not as needed.
     """
     with _opened(path) as dataset:
         grid = _grid(dataset, path.name)

@@ -1,8 +1,8 @@
 """One analysis on pressure levels from GRIB or NetCDF files, or ZIP archives of them: a file, or all of a directory."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,14 +55,14 @@ class FilesSource:
         paths = self._paths()
         inputs = [_input_file(path) for path in paths]
         times: set[datetime] = set()
-        with _unpacked(paths) as unpacked:
-            assembly = assemble(self._fields(unpacked, cycle, needs, times), needs, str(self.path))
+        with _unpacked(paths) as unpacked, closing(self._fields(unpacked, cycle, needs, times)) as fields:
+            assembly = assemble(fields, needs, str(self.path))
         check_time(times, cycle, str(self.path))
         return assembly.build(cycle, inputs)
 
     def _fields(
         self, paths: list[Path], cycle: datetime, needs: ModelNeeds, times: set[datetime]
-    ) -> Iterator[RawField]:
+    ) -> Generator[RawField, None, None]:
         """The fields valid at the cycle, file by file; the times of all are noted in `times`."""
 
         def wanted(header: Header) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import eccodes
 import numpy as np
@@ -320,6 +321,16 @@ def test_what_is_no_sound_analysis_is_refused_and_the_message_says_what_was_foun
         fetch(write(given, tmp_path / name))
     assert "expected" in str(caught.value)
     assert any(word in str(caught.value) for word in ("found", "missing", "got"))
+
+
+@pytest.mark.parametrize("write, name", [(write_grib, "a.grib2"), (write_netcdf, "a.nc")], ids=["GRIB", "NetCDF"])
+def test_a_file_that_is_refused_is_closed_while_its_error_is_told(tmp_path, write, name):
+    path = write(REFUSED["ice in per cent"][0], tmp_path / name)
+    with pytest.raises(Refused) as caught:
+        fetch(path)
+    assert caught.tb is not None
+    opened = {link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()}
+    assert path.resolve() not in opened
 
 
 @pytest.mark.parametrize("name, unit", [("t", "degC"), ("u", "knots"), ("q", "g kg**-1"), ("z", "ft"), ("sst", "C")])
