@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -103,18 +103,31 @@ class ProductsSettings(Section):
         default=None, description="Events, such as `air_temperature@850<273.15` or `wind_speed@850>15/24h max`."
     )
     formats: tuple[str, ...] | None = Field(default=None, description="Formats: grib2, netcdf.")
-    centre: int | None = Field(default=None, ge=0, description="GRIB originating centre (WMO common code table C-11).")
-    subcentre: int | None = Field(default=None, ge=0, description="GRIB originating subcentre.")
-    production_status: int | None = Field(
-        default=None, ge=0, description="GRIB status: 0 operational, 1 test, 2 research."
+    centre: int | None = Field(
+        default=None, ge=0, le=65535, description="GRIB originating centre (WMO common code table C-11)."
     )
-    generating_process: int | None = Field(default=None, ge=0, description="GRIB generating process identifier.")
+    subcentre: int | None = Field(default=None, ge=0, le=65535, description="GRIB originating subcentre.")
+    production_status: int | None = Field(
+        default=None, ge=0, le=255, description="GRIB status: 0 operational, 1 test, 2 research."
+    )
+    generating_process: int | None = Field(
+        default=None, ge=0, le=255, description="GRIB generating process identifier."
+    )
     bits_per_value: int | None = Field(default=None, ge=8, le=24, description="Bits per packed GRIB value.")
 
     institution: str = Field(default="unspecified", description="Who issues the products, as told in their metadata.")
     licence: str | None = Field(
         default=None, description="Licence of the products; unset: that of the model's weights."
     )
+
+    @model_validator(mode="after")
+    def _makes_a_product(self) -> "ProductsSettings":
+        """Refuse here what the publisher would refuse when the forecast has begun."""
+        if chosen := self.model_dump(exclude_none=True, exclude={"institution", "licence"}):
+            from publish.settings import ProductSettings
+
+            ProductSettings(**chosen)
+        return self
 
     def chosen(self) -> dict[str, Any]:
         """What was set, by name."""
@@ -299,7 +312,8 @@ def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
     if detail["type"] == "extra_forbidden":
         known = list(known_keys()) if "." in key else list(Settings.model_fields)
         return f"unknown key {key} {origin}{_suggestion(key, known)}"
-    shown = "" if "url" in key or "secret" in key else f", got {detail['input']!r}"
+    hidden = "url" in key or "secret" in key or isinstance(detail["input"], dict)
+    shown = "" if hidden else f", got {detail['input']!r}"
     return f"the setting {key} {origin} is wrong: {detail['msg'].removeprefix('Value error, ')}{shown}"
 
 

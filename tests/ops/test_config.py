@@ -1,5 +1,8 @@
 """The configuration: where values come from, and what is refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -130,6 +133,34 @@ def test_product_settings_are_the_publishers():
     drawn = {name if name == "places" else f"chart_{name}" for name in ChartSettings.model_fields}
     known = set(ProductsSettings.model_fields) - of_the_run | drawn
     assert {field.name for field in fields(ProductSettings)} == known
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('fields = ["temperature"]', "expected fields out of geopotential, .*each once, got temperature"),
+        (
+            'probabilities = ["air_temperature<0"]',
+            "expected a level, as in air_temperature@850",
+        ),
+        ('windows = ["wind_speed@850 24h max"]', "expected a field over an interval, such as"),
+        ('statistics = ["median"]', "expected statistics out of mean, spread"),
+        ("grid_spacing = 0.1", "expected a grid spacing from 0.25 to 5"),
+        ("lead_hours = [24, 12]", "expected lead times in hours, increasing"),
+    ],
+)
+def test_products_that_cannot_be_made_are_refused_before_any_work(tmp_path, text, told):
+    file = tmp_path / "products.toml"
+    file.write_text(f"[products]\n{text}\n")
+    with pytest.raises(ConfigurationError, match=f"the setting products in .*products.toml is wrong: {told}"):
+        load(file)
+
+
+def test_a_catalogue_of_products_is_read_as_it_is_written(tmp_path):
+    text = re.search(r"```toml\n(.+?)```", (Path(__file__).parents[2] / "docs" / "products.md").read_text(), re.DOTALL)
+    file = tmp_path / "products.toml"
+    file.write_text(text[1])
+    assert load(file).products.windows == ("precipitation_minus_evaporation/24h sum", "wind_speed@850/24h max")
 
 
 def test_places_are_tables_of_their_own(tmp_path):

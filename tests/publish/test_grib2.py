@@ -269,6 +269,11 @@ def test_a_message_that_reads_back_differently_is_never_written(fault, tmp_path:
     octets.section.cache_clear()
 
 
+def test_more_members_than_an_octet_counts_are_refused(tmp_path: Path):
+    with pytest.raises(WriterError, match="254 members at most.*this run has 255"):
+        encode_frame(make_frame(), SMALL, tmp_path, ensemble_size=255)
+
+
 def test_read_field_finds_a_field_by_name_and_level(encoded: Files, settings: ProductSettings):
     slab = next(each for each in slabs(make_frame(), settings) if (each.field.short_name, each.level) == ("gh", 500))
     found = grib2.read_field(encoded[".grib2", "control"].path, PUBLISHABLE["geopotential_height"], 500)

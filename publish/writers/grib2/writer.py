@@ -15,7 +15,7 @@ from forecast.grids import GaussianGrid, LatLonGrid
 from publish.product import ProductSettings, Slab, describe
 from publish.quantities import LAYERS
 from publish.statistics import Statistics
-from publish.writers.base import CONTROL, EncodedFile, FrameHeader
+from publish.writers.base import CONTROL, EncodedFile, FrameHeader, WriterError
 from publish.writers.grib2 import files
 from publish.writers.grib2.definition import (
     SURFACES,
@@ -33,6 +33,7 @@ MEDIA_TYPE = "application/wmo-GRIB2"
 
 _MESSAGES_PER_TASK = 8
 _MOST_THREADS = 16
+_MOST_MEMBERS = 254
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Grib2Writer:
     def _open(
         self, header: FrameHeader, settings: ProductSettings, directory: Path, grid: LatLonGrid | GaussianGrid
     ) -> None:
+        if header.ensemble_size > _MOST_MEMBERS:
+            raise WriterError(
+                f"GRIB2 counts {_MOST_MEMBERS} members at most, in one octet, and this run has {header.ensemble_size}; "
+                f"publish it in another format"
+            )
         self._header = header
         self._settings = settings
         self._directory = directory
