@@ -26,6 +26,7 @@ from tests.ingest.feeds.server import (
     NoLength,
     Refuse,
     Slow,
+    Stall,
     Status,
     WrongLength,
 )
@@ -131,6 +132,7 @@ FAULTS = [
     Cut(after=700, reset=True),
     Refuse(),
     Slow(0.3),
+    Stall(0.3),
     Slow(0.06, every=40),
     WrongLength(by=-900),
     WrongLength(by=900),
@@ -141,18 +143,19 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
 @pytest.mark.parametrize("parts, expected", [(None, CONTENT), (CHOSEN, CHOSEN_CONTENT)], ids=["whole", "parts"])
 def test_a_fault_at_any_request_gives_the_same_file_or_an_error_and_no_file(server, tmp_path, fault, parts, expected):
-    download(server, tmp_path, parts)
+    pieces = {"piece_bytes": 10_000 if parts is None else 4000}
+    download(server, tmp_path, parts, mover=transfer(**pieces))
     requests = len(server.requests)
     for number in range(1, requests + 1):
         folder = tmp_path / str(number)
         server.forget()
         server.inject(fault, at=number)
         try:
-            content = download(server, folder, parts)
+            content = download(server, folder, parts, mover=transfer(**pieces))
         except SourceError:
             assert not (folder / "file.grib2").exists()
             server.forget()
-            content = download(server, folder, parts)
+            content = download(server, folder, parts, mover=transfer(**pieces))
         assert content == expected, number
         assert left(folder) == ["file.grib2"]
 

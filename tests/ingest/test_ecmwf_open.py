@@ -26,7 +26,7 @@ from ingest.sources.ecmwf_open import EcmwfOpenData
 from tests.ingest.feeds.clock import WaitingClock
 from tests.ingest.feeds.ecmwf import LEVELS, path_of, publish_analysis, publish_members
 from tests.ingest.feeds.grib_maker import CYCLE, IFS, Field, message, values_of
-from tests.ingest.feeds.server import Corrupt, Cut, IgnoreRange, Loopback, Refuse, Slow, Status, WrongLength
+from tests.ingest.feeds.server import Corrupt, Cut, IgnoreRange, Loopback, Refuse, Slow, Stall, Status, WrongLength
 
 NAMES = {
     "gh": "geopotential_height",
@@ -322,6 +322,7 @@ FAULTS = [
     Cut(after=100),
     Refuse(),
     Slow(0.3),
+    Stall(0.3),
     WrongLength(by=-90),
     WrongLength(by=90),
     IgnoreRange(),

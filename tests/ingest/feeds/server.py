@@ -109,6 +109,17 @@ class Slow(Fault):
 
 
 @dataclass(frozen=True)
+class Stall(Fault):
+    """Nothing for so long [s], then the answer."""
+
+    seconds: float
+
+    def spoil(self, answer, server, request):
+        time.sleep(self.seconds)
+        return answer
+
+
+@dataclass(frozen=True)
 class WrongLength(Fault):
     """A Content-Length that is off by so many bytes; the connection closes after the body."""
 
