@@ -8,11 +8,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from publish.stores.base import ObjectInfo, ObjectNotFound, StoreDenied, StoreUnavailable, require_key
-from publish.stores.retrying import Deadline, persistently
-
-_BLOCK = 1 << 20
+from publish.stores.retrying import Deadline, blocks, persistently
 
 
 class HttpReader:
@@ -83,7 +82,7 @@ class HttpReader:
             ) as answer:
                 _require_success(answer, address)
                 yield answer
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise StoreUnavailable(f"{address} could not be fetched: {error}") from error
 
 
@@ -100,8 +99,7 @@ def _require_success(answer: requests.Response, address: str) -> None:
 def _blocks(answer: requests.Response, deadline: Deadline) -> Iterator[bytes]:
     """The body, whole: a connection that was cut raises StoreUnavailable."""
     expected, count = answer.headers.get("Content-Length"), 0
-    for block in answer.iter_content(_BLOCK):
-        deadline.check()
+    for block in blocks(answer.raw.read, deadline):
         count += len(block)
         yield block
     if expected is not None and count != int(expected):

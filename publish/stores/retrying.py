@@ -1,7 +1,7 @@
 """Asking again, for a while: retries with growing, random pauses, and an end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
@@ -10,6 +10,7 @@ from publish.stores.base import StoreUnavailable
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 20.0
+LARGEST_BLOCK = 1 << 20
 
 T = TypeVar("T")
 
@@ -40,3 +41,15 @@ def persistently(seconds: float, action: Callable[[Deadline], T]) -> T:
         reraise=True,
     )
     return retrying(action, deadline)
+
+
+def blocks(read: Callable[[int], bytes], deadline: Deadline) -> Iterator[bytes]:
+    """What `read` gives until it gives nothing. Raises StoreUnavailable when the time is up.
+
+    Blocks begin with an octet and double, so one that trickles in keeps us waiting no longer than all before it.
+    """
+    size = 1
+    while block := read(size):
+        deadline.check()
+        yield block
+        size = min(2 * size, LARGEST_BLOCK)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from publish.stores.base import StoreError, StoreUnavailable
-from publish.stores.retrying import Deadline
+from publish.stores.retrying import Deadline, blocks
 from publish.stores.s3_client import Bucket, TimedBody
 
 MOST_PARTS = 10_000
 """S3's limit; a file that would have more gets larger parts."""
 
 _AT_ONCE = 4
-_BLOCK = 1 << 20
 
 
 def upload(bucket: Bucket, key: str, path: Path, of_object: Mapping[str, Any], condition: Mapping[str, str]) -> str:
@@ -82,8 +81,4 @@ def _fetch_range(bucket: Bucket, key: str, begin: int, end: int, version: str) -
 
 def body_of(answer: Mapping[str, Any], deadline: Deadline) -> bytes:
     """The body of an answer. Raises StoreUnavailable when it takes too long."""
-    blocks = []
-    while block := answer["Body"].read(_BLOCK):
-        deadline.check()
-        blocks.append(block)
-    return b"".join(blocks)
+    return b"".join(blocks(answer["Body"].read, deadline))
