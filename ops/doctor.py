@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,7 @@ from ops.errors import OperationError
 from ops.failures import explained
 from ops.forecaster import ModelForecaster
 from ops.plan import software
+from publish.stores import ObjectExists
 
 PYTHON = (3, 11)
 LEAST_FREE_BYTES = 2 * 2**30
@@ -89,14 +91,17 @@ def database(settings: Settings) -> Finding:
 
 
 def store(settings: Settings) -> Finding:
-    """That the store takes, gives and deletes an object."""
+    """That the store takes, gives and deletes an object, and does not replace one that is only to be put if absent."""
     opened = settings.store.open()
     key, content = f"doctor/probe-{uuid4().hex}", os.urandom(64)
-    opened.put(key, content)
+    opened.put(key, content, if_absent=True)
+    with suppress(ObjectExists):
+        opened.put(key, b"another", if_absent=True)
     same = opened.get(key) == content
     opened.delete(key)
     gone = opened.head(key) is None
-    return Finding("store", same and gone, opened.url, "the store loses or changes objects: use another one")
+    mend = "the store loses or changes objects, or ignores conditions (If-None-Match): use another one"
+    return Finding("store", same and gone, opened.url, mend)
 
 
 def models(settings: Settings) -> Finding:

@@ -23,7 +23,6 @@ from tests.publish.killing import layout
 from tests.publish.test_verify import Quiet
 from tests.servers import S3Server, started, temporary_directory
 
-
 PAUSE = 0.005
 """Between two looks [s], so that readers leave some of the processor to the publisher."""
 
