@@ -85,6 +85,7 @@ def feed(name: FeedName, settings: Settings, cache: InputCache, clock: Clock, me
 
 
 def _ecmwf(settings: Settings, cache: InputCache, clock: Clock, member: int) -> Feed:
+    from ingest.http import without_secrets
     from ingest.mirrors import Mirrors
     from ingest.sources.ecmwf_client import MIRRORS
     from ingest.sources.ecmwf_open import EcmwfOpenData
@@ -94,7 +95,7 @@ def _ecmwf(settings: Settings, cache: InputCache, clock: Clock, member: int) -> 
         raise ConfigurationError(
             f"ecmwf.mirrors: expected {', '.join(MIRRORS)} or addresses, got {', '.join(map(repr, unknown))}"
         )
-    addresses = {one: MIRRORS.get(one, one) for one in settings.ecmwf.mirrors}
+    addresses = {without_secrets(one): MIRRORS.get(one, one) for one in settings.ecmwf.mirrors}
     mirrors = Mirrors(addresses, cache.directory / "mirrors-ecmwf.json")
     return EcmwfOpenData(
         cache, mirrors, member=member or None, fetch_seconds=settings.ecmwf.deadline_seconds, now=clock

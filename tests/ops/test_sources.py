@@ -11,6 +11,7 @@ import pytest
 
 import db
 from db import arrivals, products
+from ingest.cache import InputCache
 from ingest.errors import NotYetAvailable
 from ingest.feed import Availability, Item
 from ingest.source import ModelNeeds
@@ -195,6 +196,14 @@ def _engine(directory: Path):
 def test_a_source_that_cannot_be_is_a_mistake_in_the_configuration(tmp_path, options, text):
     with pytest.raises(ConfigurationError, match=text):
         sources.opened(settings(tmp_path, **options), _engine(tmp_path), lambda: CYCLE, _ignore)
+
+
+def test_a_mirror_is_known_by_its_address_without_credentials(tmp_path):
+    given = settings(tmp_path, source__name="ecmwf", ecmwf__mirrors=("https://user:secret@host/data", "aws"))
+    feed = sources.feed("ecmwf", given, InputCache(tmp_path / "inputs", 1), lambda: CYCLE)
+    first, second = feed.mirrors.in_order()
+    assert (first.name, first.url) == ("https://host/data", "https://user:secret@host/data")
+    assert second.name == "aws" and second.url.startswith("https://")
 
 
 def test_a_cycle_is_expected_when_its_like_have_come_before(tmp_path):
