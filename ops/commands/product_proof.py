@@ -50,22 +50,11 @@ def verify(
 
 def _target(settings: "Settings", target: str) -> tuple["Reader", str, str | None]:
     """Where to read, the manifest's key, and its SHA-256 if something vouches for it."""
-    from publish.manifest import Manifest
-    from publish.stores import open_reader
-    from publish.verify import latest_manifest, root_and_key
+    from ops.published import manifest_at
 
     if "://" not in target and not Path(target).exists():
         return _of_run(settings, target)
-    endpoint, address = settings.store.endpoint_url, target.rstrip("/")
-    if address.endswith("/latest.json"):
-        address = address.rpartition("/")[0]
-    if not address.endswith(".json"):
-        store = open_reader(address, endpoint)
-        return store, *latest_manifest(store)
-    address = address if "://" in address else Path(address).absolute().as_uri()
-    folder, _, name = address.rpartition("/")
-    root, key = root_and_key(address, Manifest.from_json(open_reader(folder, endpoint).get(name)))
-    return open_reader(root, endpoint), key, None
+    return manifest_at(target.rstrip("/"), settings.store.endpoint_url)
 
 
 def _of_run(settings: "Settings", run: str) -> tuple["Reader", str, str | None]:

@@ -1,7 +1,6 @@
-"""`sigmacast products` and `sigmacast products download`: what runs have published."""
+"""`sigmacast products`, `products list` and `products download`: what runs have published, and how to get it."""
 
-import hashlib
-import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,108 +8,138 @@ import typer
 
 from ops.commands.options import AsJson, ConfigFile, settings_from
 from ops.commands.output import as_json, say, size, table
-from ops.errors import NotFound, RunFailed
+from ops.errors import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
-    from ops.config import Settings
-    from publish.stores import Store
+    from ops.published import Published
+    from publish.manifest import PublishedObject
+    from publish.selection import Wanted
 
 app = typer.Typer(help="What runs have published.", invoke_without_command=True, no_args_is_help=False)
 
+RunName = "A run, by its name or the beginning of it, or `latest`, the last published."
+Run = Annotated[str, typer.Option(help=RunName)]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help="A store or a manifest instead of a run: http(s)://, s3://, file:// or a path."),
+]
 Leads = Annotated[list[int] | None, typer.Option("--lead", help="Only this lead time [h]; may be repeated.")]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="Only this format: grib2, netcdf, zarr, json or png; may be repeated."),
+]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", help="Only GRIB messages of this parameter, such as t; may be repeated.")
+]
+Levels = Annotated[
+    list[int] | None, typer.Option("--level", help="Only GRIB messages of this level [hPa]; may be repeated.")
+]
+Members = Annotated[
+    list[int] | None,
+    typer.Option("--member", help="Only GRIB messages of this member, 0 the control; may be repeated."),
+]
 
 
 @app.callback()
-def list_products(
+def default(
     context: typer.Context,
-    run: Annotated[
-        str, typer.Option(help="A run, by its name or the beginning of it, or `latest`, the last published.")
-    ] = "latest",
+    run: Run = "latest",
+    source: From = None,
     lead: Leads = None,
     kind: Kinds = None,
+    format_: Formats = None,
+    param: Params = None,
+    level: Levels = None,
+    member: Members = None,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """List the products of a run."""
-    if context.invoked_subcommand is not None:
-        return
-    found, rows = _select(settings_from(config), run, lead, kind)
+    """List the products of a run, as `list` does."""
+    if context.invoked_subcommand is None:
+        list_products(run, source, lead, kind, format_, param, level, member, json, config)
+
+
+@app.command("list")
+def list_products(
+    run: Run = "latest",
+    source: From = None,
+    lead: Leads = None,
+    kind: Kinds = None,
+    format_: Formats = None,
+    param: Params = None,
+    level: Levels = None,
+    member: Members = None,
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """List the products of a run, or of a store that anybody can read."""
+    from ops import published
+
+    wanted = _wanted(lead, kind, format_, param, level, member)
+    found = published.found(settings_from(config), run, source)
+    objects = _chosen(found, wanted)
     if json:
-        as_json({"run": found.id, "state": found.state, "store": found.store_url, "products": [_row(p) for p in rows]})
+        rows = [asdict(each) | {"lead_time_hours": each.lead_hours} for each in objects]
+        as_json({"run": found.run_id, "state": found.state, "store": found.store_url, "products": rows})
         return
-    say(f"Run {found.id} ({found.state}) in {found.store_url}")
-    cells = [(p.lead_time_hours, p.kind, size(p.bytes), p.sha256[:12], p.key) for p in rows]
+    say(f"Run {found.run_id} ({found.state}) in {found.store_url}")
+    cells = [(each.lead_hours, each.kind, size(each.bytes), each.sha256[:12], each.key) for each in objects]
     table(("LEAD [h]", "KIND", "SIZE", "SHA-256", "KEY"), cells)
-
-
-def _row(product: Any) -> dict[str, Any]:
-    names = ("key", "kind", "lead_time_hours", "bytes", "sha256", "details", "published_at")
-    return {name: getattr(product, name) for name in names}
-
-
-def _select(settings: "Settings", run: str, leads: list[int] | None, kinds: list[str] | None) -> tuple[Any, Any]:
-    """The run and its products that pass. Raises NotFound when the filters leave nothing."""
-    import db
-    from db import products, runs
-    from ops import history
-
-    with history.opened(settings.database) as engine, db.reading(engine) as session:
-        found = runs.find(session, run, with_products=True)
-        rows = products.of_run(session, found.id, leads or None, kinds or None)
-        if not rows and (leads or kinds):
-            every = products.of_run(session, found.id)
-            known = ", ".join(sorted({one.kind for one in every})) or "none"
-            hours = sorted({one.lead_time_hours for one in every if one.lead_time_hours is not None})
-            reach = f"{hours[0]} to {hours[-1]} h" if hours else "none"
-            raise NotFound(f"run {found.id} has no such product; its kinds are: {known}; its lead times: {reach}")
-    return found, rows
 
 
 @app.command("download")
 def download(
-    run: Annotated[
-        str, typer.Argument(help="A run, by its name or the beginning of it, or `latest`, the last published.")
-    ] = "latest",
+    run: Annotated[str, typer.Argument(help=RunName)] = "latest",
+    source: From = None,
     lead: Leads = None,
     kind: Kinds = None,
+    format_: Formats = None,
+    param: Params = None,
+    level: Levels = None,
+    member: Members = None,
     to: Annotated[Path, typer.Option(help="Directory to write to.")] = Path(),
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """Fetch products from the store; each file is checked against its SHA-256 and appears complete or not at all."""
-    from publish.stores import open_store
+    """Fetch products, whole files or single GRIB messages; each is checked, and goes on where it was cut off."""
+    from ops import published
 
+    wanted = _wanted(lead, kind, format_, param, level, member)
     settings = settings_from(config)
-    found, rows = _select(settings, run, lead, kind)
-    store = open_store(found.store_url, settings.store.endpoint_url)
-    written = [_fetch(store, row, to) for row in rows]
+    found = published.found(settings, run, source)
+    written = published.fetch(found, _chosen(found, wanted), wanted, to)
+    if not written:
+        raise NotFound(f"no message of run {found.run_id} is of the parameters, levels and members asked for")
     if json:
-        as_json({"run": found.id, "files": written})
+        as_json({"run": found.run_id, "files": written})
     else:
-        say(f"{len(written)} files, {size(sum(row.bytes for row in rows))}, of run {found.id} in {to.absolute()}")
+        total = sum(path.stat().st_size for path in written)
+        say(f"{len(written)} files, {size(total)}, of run {found.run_id} in {to.absolute()}")
 
 
-def _fetch(store: "Store", product: Any, directory: Path) -> Path:
-    """One object as a file under the directory, by its key. Raises RunFailed when its bytes are not those published."""
-    path = directory / product.key
-    if path.is_file() and _sha256(path) == product.sha256:
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        store.download(product.key, part)
-        if (digest := _sha256(part)) != product.sha256:
-            raise RunFailed(
-                f"{product.key} in {store.url} is damaged: expected SHA-256 {product.sha256}, got {digest}; "
-                "nothing was written"
-            )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+def _wanted(
+    lead: list[int] | None,
+    kind: list[str] | None,
+    format_: list[str] | None,
+    param: list[str] | None,
+    level: list[int] | None,
+    member: list[int] | None,
+) -> "Wanted":
+    from publish.selection import FORMATS, Wanted
+
+    if unknown := [name for name in format_ or () if name not in FORMATS]:
+        raise ConfigurationError(f"--format: expected one of {', '.join(FORMATS)}, got {unknown[0]}")
+    given: tuple[Any, ...] = (lead, kind, format_, param, level, member)
+    return Wanted(*(tuple(each or ()) for each in given))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _chosen(found: "Published", wanted: "Wanted") -> list["PublishedObject"]:
+    """The objects that are wanted. Raises NotFound, telling what there is, when none is."""
+    objects = wanted.objects(found.objects)
+    if objects or not found.objects:
+        return objects
+    kinds = ", ".join(sorted({each.kind for each in found.objects})) or "none"
+    hours = sorted({each.lead_hours for each in found.objects if each.lead_hours is not None})
+    reach = f"{hours[0]} to {hours[-1]} h" if hours else "none"
+    raise NotFound(f"run {found.run_id} has no such product; its kinds are: {kinds}; its lead times: {reach}")

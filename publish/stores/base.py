@@ -47,6 +47,10 @@ class StoreUnavailable(StoreError):
     """The store cannot serve us now; try again later."""
 
 
+class RangesRefused(StoreError):
+    """The server gives whole objects only; fetch the whole object."""
+
+
 class InvalidKey(ValueError):
     """This text cannot be the key of an object."""
 
@@ -81,6 +85,13 @@ class Reader(Protocol):
 
     def download(self, key: str, path: Path) -> None:
         """The object as a local file, which appears whole or not at all. Raises ObjectNotFound."""
+        ...
+
+    def get_range(self, key: str, begin: int, end: int) -> bytes:
+        """The octets from `begin` up to but not including `end`, all of them.
+
+        Raises ObjectNotFound, ObjectDamaged when the object ends before, RangesRefused.
+        """
         ...
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -127,6 +138,13 @@ def require_key(key: str) -> str:
             f"and do not begin with a dot, got {key!r}"
         )
     return key
+
+
+def require_range(key: str, content: bytes, begin: int, end: int) -> bytes:
+    """The content, or ObjectDamaged when it is not as long as was asked for."""
+    if len(content) != end - begin:
+        raise ObjectDamaged(f"{key} ends at octet {begin + len(content)}, before {end}: it is not what was published")
+    return content
 
 
 def sha256_of(content: Path | bytes) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -10,7 +10,16 @@ from urllib.parse import quote, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from publish.stores.base import ObjectInfo, ObjectNotFound, StoreDenied, StoreUnavailable, require_key
+from publish.stores.base import (
+    ObjectDamaged,
+    ObjectInfo,
+    ObjectNotFound,
+    RangesRefused,
+    StoreDenied,
+    StoreUnavailable,
+    require_key,
+    require_range,
+)
 from publish.stores.retrying import Deadline, blocks, persistently
 
 
@@ -55,6 +64,17 @@ class HttpReader:
         finally:
             part.unlink(missing_ok=True)
 
+    def get_range(self, key: str, begin: int, end: int) -> bytes:
+        """See Reader.get_range."""
+
+        def fetch(deadline: Deadline) -> bytes:
+            with self._answer("GET", key, {"Range": f"bytes={begin}-{end - 1}"}) as answer:
+                if answer.status_code != requests.codes.partial_content:
+                    raise RangesRefused(f"{self._url} gives whole objects only")
+                return b"".join(_blocks(answer, deadline))
+
+        return require_range(key, persistently(self._seconds, fetch), begin, end)
+
     def head(self, key: str) -> ObjectInfo | None:
         """See Reader.head; the SHA-256 is not known."""
 
@@ -68,7 +88,7 @@ class HttpReader:
             return None
 
     @contextmanager
-    def _answer(self, method: str, key: str) -> Iterator[requests.Response]:
+    def _answer(self, method: str, key: str, headers: Mapping[str, str] | None = None) -> Iterator[requests.Response]:
         """The server's answer, with bodies as they are stored; its refusals as the store's errors."""
         address = f"{self._url}/{quote(require_key(key))}"
         try:
@@ -78,7 +98,7 @@ class HttpReader:
                 stream=True,
                 timeout=self._timeout,
                 allow_redirects=True,
-                headers={"Accept-Encoding": "identity"},
+                headers={"Accept-Encoding": "identity", **(headers or {})},
             ) as answer:
                 _require_success(answer, address)
                 yield answer
@@ -92,7 +112,9 @@ def _require_success(answer: requests.Response, address: str) -> None:
         raise ObjectNotFound(f"there is nothing at {address}")
     if status >= 500 or status in (408, 429):
         raise StoreUnavailable(f"{address} failed with HTTP status {status}")
-    if status != requests.codes.ok:
+    if status == requests.codes.requested_range_not_satisfiable:
+        raise ObjectDamaged(f"{address} is shorter than what was published")
+    if status not in (requests.codes.ok, requests.codes.partial_content):
         raise StoreDenied(f"{address} is refused with HTTP status {status}")
 
 

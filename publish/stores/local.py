@@ -22,6 +22,7 @@ from publish.stores.base import (
     StoreError,
     StoreUnavailable,
     require_key,
+    require_range,
     sha256_of,
     size_of,
 )
@@ -82,6 +83,12 @@ class LocalStore:
                 raise FileNotFoundError(source)
             with _written(source, path) as part:
                 os.replace(part, path)
+
+    def get_range(self, key: str, begin: int, end: int) -> bytes:
+        """See Reader.get_range."""
+        with _translated(key), self.path(key).open("rb") as file:
+            file.seek(begin)
+            return require_range(key, file.read(end - begin), begin, end)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See Store.head; the SHA-256 is computed from the file."""

@@ -20,6 +20,7 @@ from publish.stores.base import (
     ObjectInfo,
     ObjectNotFound,
     require_key,
+    require_range,
     sha256_of,
     size_of,
 )
@@ -119,6 +120,15 @@ class S3Store:
         with path.open("wb") as file:
             s3_transfer.download(self._bucket, key, found["ContentLength"], found["ETag"], file)
         return not _differs(found, sha256_of(path))
+
+    def get_range(self, key: str, begin: int, end: int) -> bytes:
+        """See Reader.get_range."""
+
+        def fetch(deadline: Deadline) -> bytes:
+            found = self._bucket.client.get_object(**self._bucket.named(key), Range=f"bytes={begin}-{end - 1}")
+            return s3_transfer.body_of(found, deadline)
+
+        return require_range(key, self._bucket.ask(key, fetch), begin, end)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See Store.head; the SHA-256 is the one given when the object was stored."""

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from publish.stores.base import (
     ObjectChanged,
+    ObjectDamaged,
     ObjectNotFound,
     StoreDenied,
     StoreError,
@@ -125,6 +126,8 @@ class Bucket:
             return ObjectNotFound(f"no object {key} in {self._where}")
         if code in _CONDITION:
             return ObjectChanged(f"{self._where} has another version of {key}")
+        if status == 416:
+            return ObjectDamaged(f"{key} in {self._where} is shorter than what was published")
         if status >= 500 or status in (408, 429) or code in _TRANSIENT:
             return StoreUnavailable(f"{self._where} failed for {key} ({code}): {told}")
         return StoreDenied(

@@ -13,6 +13,7 @@ from forecast.errors import QuorumLost
 from ops import cli
 from ops.errors import ExitCode
 from tests.ops.fakes import FakeForecaster, save_model
+from tests.publish.http_files import served
 
 TINY = {
     "SIGMACAST_FORECAST__MODEL": "tiny",
@@ -139,6 +140,35 @@ def test_a_damaged_product_is_not_downloaded(shell):
     assert "is damaged" in shell.err
     assert not (Path("here") / one["key"]).exists()
     assert not list(Path("here").rglob("*.part"))
+
+
+def test_a_store_is_listed_and_read_without_a_history(shell, monkeypatch, tmp_path):
+    monkeypatch.setenv("SIGMACAST_PRODUCTS__FORMATS", '["grib2", "netcdf"]')
+    run_id = shell.json(*RUN)["run_id"]
+    known = shell.json("products", "list")
+    store = tmp_path / "var/products"
+    (tmp_path / "var/sigmacast.db").unlink()
+    with served(store) as server:
+        for address in (server.url, f"{server.url}/latest.json", str(store), store.as_uri()):
+            listed = shell.json("products", "list", "--from", address)
+            assert listed["run"] == run_id
+            ours = {one["key"]: one["sha256"] for one in known["products"] if one["kind"] != "manifest"}
+            assert {one["key"]: one["sha256"] for one in listed["products"]} == ours
+        chosen = ["--lead", "12", "--kind", "members", "--format", "netcdf", "--to", "whole"]
+        (whole,) = shell.json("products", "download", "--from", server.url, *chosen)["files"]
+        assert Path(whole).read_bytes() == (store / Path(whole).relative_to("whole")).read_bytes()
+        wanted = ["--lead", "12", "--param", "z", "--level", "500", "--member", "1", "--to", "messages"]
+        (some,) = shell.json("products", "download", "--from", server.url, *wanted)["files"]
+    assert some.endswith("-12h-enfo-ef.z_500_m1.grib2")
+    content = Path(some).read_bytes()
+    assert content.startswith(b"GRIB") and content.count(b"GRIB") == 1
+    assert content in (store / Path(some.replace(".z_500_m1", "")).relative_to("messages")).read_bytes()
+    assert shell("products", "download", "--from", str(store), "--param", "nothing") == ExitCode.NOT_FOUND
+    assert "no message of run" in shell.err
+    assert shell("products", "list", "--from", str(store), "--format", "gif") == ExitCode.USAGE
+    assert "expected one of grib2, netcdf" in shell.err
+    assert shell("products", "list", "--from", "ftp://example.org") == ExitCode.USAGE
+    assert shell("products", "list", "--from", str(tmp_path / "nowhere")) == ExitCode.NOT_FOUND
 
 
 def test_a_product_that_does_not_exist_is_told_with_those_that_do(shell):
