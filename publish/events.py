@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, get_args
 
 from publish.quantities import ACCUMULATED, ON_LEVELS, PUBLISHABLE
@@ -9,6 +10,10 @@ from publish.quantities import ACCUMULATED, ON_LEVELS, PUBLISHABLE
 Method = Literal["mean", "min", "max", "sum"]
 METHODS: dict[str, Method] = {name: name for name in get_args(Method)}
 """By name."""
+
+_MOST = 2**31 - 1
+_MOST_DECIMALS = 127
+"""What a scaled value and a scale factor of GRIB2 can hold."""
 
 _QUANTITY = r"(?P<field>[a-z0-9_]+)(?:@(?P<level>\d+))?"
 _WINDOW = r"/\s*(?P<hours>\d+)h\s+(?P<method>[a-z]+)"
@@ -64,6 +69,20 @@ class Event:
     operator: Literal["<", ">"]
     threshold: float
     window: Window | None = None
+
+    def __post_init__(self) -> None:
+        if abs(self.scaled_threshold[1]) >= _MOST:
+            raise ProductError(f"expected a threshold of nine digits at most, got {self.threshold} for {self.field}")
+
+    @property
+    def scaled_threshold(self) -> tuple[int, int]:
+        """The threshold as F and V, where it is V times ten to the power of -F, exactly."""
+        exact = Decimal(repr(self.threshold)).normalize()
+        exponent = exact.as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS:
+            return _MOST_DECIMALS, _MOST
+        factor = max(-exponent, 0)
+        return factor, int(exact.scaleb(factor))
 
     @classmethod
     def parse(cls, text: str) -> "Event":

@@ -102,6 +102,10 @@ class ProductSettings:
             require_distinct(self.places)
         except ValueError as error:
             raise ProductError(str(error)) from None
+        if len(set(self.levels)) != len(self.levels) or not all(0 < level < 2000 for level in self.levels):
+            raise ProductError(f"expected levels in hPa, each once, got {list(self.levels)}")
+        if not self.levels and (on_levels := [name for name in self.fields if name in ON_LEVELS]):
+            raise ProductError(f"expected levels for {', '.join(on_levels)}, got none")
         _require_spacing(self.grid_spacing)
         _require_leads(self.lead_hours)
         _require_one_set_of_levels(self.windowed)

@@ -8,7 +8,6 @@ import pytest
 
 from publish.events import Event, ProductError
 from publish.product import ProductSettings
-from publish.writers.grib2.definition import scaled_threshold
 from tests.publish.conftest import encode_frame
 from tests.publish.frames import make_frame, with_net_precipitation
 
@@ -231,12 +230,12 @@ def test_the_grid_goes_from_the_north_pole_to_the_south_and_eastward(files):
     ],
 )
 def test_a_threshold_is_scaled_without_loss(threshold: float, scaled: tuple[int, int]):
-    factor, value = scaled_threshold(Event("air_temperature", 850, ">", threshold))
+    factor, value = Event("air_temperature", 850, ">", threshold).scaled_threshold
     assert (factor, value) == scaled
     assert value / 10**factor == threshold
 
 
-@pytest.mark.parametrize("threshold", [1 / 3, 1e12, 1.23456789012e-4])
+@pytest.mark.parametrize("threshold", [1 / 3, 1e12, 1.23456789012e-4, 1e-200, float("inf"), float("nan")])
 def test_a_threshold_that_grib_cannot_hold_is_refused(threshold: float):
     with pytest.raises(ProductError, match="nine digits"):
-        scaled_threshold(Event("air_temperature", 850, ">", threshold))
+        Event("air_temperature", 850, ">", threshold)

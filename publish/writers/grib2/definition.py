@@ -1,10 +1,9 @@
 """Section 4: the product definition, templates 4.1, 4.2, 4.5 and 4.6, and 4.11, 4.12, 4.9 and 4.10 for intervals."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from publish.events import Event, Window
-from publish.product import Item, ProductError
+from publish.product import Item
 from publish.quantities import ACCUMULATED, LAYERS, NET_PRECIPITATION, TOTAL_WATER
 from publish.statistics import Statistic
 from publish.writers.base import CONTROL, FrameHeader
@@ -112,7 +111,7 @@ def template_of(message: Message, header: FrameHeader) -> tuple[int, tuple[Row, 
 
 
 def _limits(event: Event) -> tuple[Row, ...]:
-    factor, scaled = scaled_threshold(event)
+    factor, scaled = event.scaled_threshold
     return (
         Row("forecastProbabilityNumber", 1, 0),
         Row("totalNumberOfForecastProbabilities", 1, 1),
@@ -122,17 +121,6 @@ def _limits(event: Event) -> tuple[Row, ...]:
         Row("scaleFactorOfUpperLimit", 1, MISSING),
         Row("scaledValueOfUpperLimit", 4, MISSING),
     )
-
-
-def scaled_threshold(event: Event) -> tuple[int, int]:
-    """The threshold as F and V, where it is V times ten to the power of -F, exactly. Raises ProductError."""
-    exact = Decimal(repr(event.threshold)).normalize()
-    exponent = exact.as_tuple().exponent
-    factor = max(-exponent, 0) if isinstance(exponent, int) else 128
-    scaled = int(exact.scaleb(factor)) if factor < 128 else 2**31
-    if abs(scaled) >= 2**31 - 1:
-        raise ProductError(f"GRIB has a threshold of nine digits at most, got {event.threshold} for {event.field}")
-    return factor, scaled
 
 
 def surfaces(item: Item) -> tuple[Row, ...]:
