@@ -58,10 +58,6 @@ class Layout:
         """Key of the manifest; it exists only when the run is complete."""
         return f"{self.prefix}manifest.json"
 
-    def amended_manifest(self, version: int) -> str:
-        """Key of a manifest that amends an earlier one; versions count from 2."""
-        return f"{self.prefix}manifest.v{version}.json"
-
     @property
     def status(self) -> str:
         """Key of the record of how the run stands; it is there from the run's first moment and changes."""

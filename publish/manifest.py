@@ -89,8 +89,7 @@ class PublishedObject:
 class Manifest:
     """Everything that one complete run published.
 
-    `version` counts the manifests of the run: one that amends another is one more, and names in `amends` its key
-    and SHA-256. `lost` says which members were dropped, from which lead time, and why; `members` are those that
+    `lost` says which members were dropped, from which lead time, and why; `members` are those that
     reached the last lead time.
     """
 
@@ -108,8 +107,6 @@ class Manifest:
     licence: str
     provenance: Mapping[str, Any]
     objects: tuple[PublishedObject, ...]
-    version: int = 1
-    amends: Mapping[str, str] | None = None
 
     @property
     def partial(self) -> bool:

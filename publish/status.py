@@ -45,7 +45,7 @@ class Release:
 class Status:
     """What a reader may take of a run, now.
 
-    `token` grows with every process that takes the run up. `manifest` is the key of the newest manifest, once
+    `token` grows with every process that takes the run up. `manifest` is the key of the manifest, once
     there is one. `reason` tells why a run was retracted, `superseded_by` which run stands in its place.
     """
 
