@@ -55,7 +55,7 @@ def test_every_locked_distribution_is_pinned_and_hashed(repository):
     entries = [line for line in lines if line and not line.startswith((" ", "#"))]
     assert len(entries) > 50
     assert [entry for entry in entries if not re.match(r"[\w.\[\]-]+==[\w.+!]+( ; .*)? \\$", entry)] == []
-    assert "http" not in "".join(lines)
+    assert "://" not in "".join(lines)
 
 
 def test_every_requirement_is_in_the_lock(repository):
