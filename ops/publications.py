@@ -6,15 +6,16 @@ was cut off is finished by doing it once more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 import db
-from db import publications, runs
+from db import leases, publications, runs
 from db.schema import Run
 from db.states import RunState
+from ops import process
 from ops.clock import Clock
 from ops.errors import RunFailed
 from publish import discovery, latest, removal, status
@@ -22,6 +23,9 @@ from publish.layout import LATEST, status_of
 from publish.manifest import parse
 from publish.retention import Policy, Standing, StoredRun, expired
 from publish.stores import ObjectNotFound, Store
+
+_AT_MOST = timedelta(days=1)
+"""How long the removal of one run may take."""
 
 
 @dataclass(frozen=True)
@@ -124,17 +128,25 @@ def _removal(session: Session, run: StoredRun) -> Removal:
 
 
 def carry_out(engine: Engine, store: Store, planned: Sequence[Removal], clock: Clock) -> None:
-    """Remove the planned runs from the store, one by one, each noted when it is gone."""
+    """Remove the planned runs from the store, one by one, each noted when it is gone.
+
+    Nobody goes on with a run meanwhile: its lease is held. Raises LeaseHeld when somebody does already.
+    """
     for one in planned:
-        with db.reading(engine) as session:
+        with db.writing(engine) as session:
+            lease = leases.acquire(session, one.run_id, process.this_process(), clock(), process.is_dead, _AT_MOST)
             keys = publications.keys(session, one.run_id)
             shared = publications.claimed_by_others(session, one.run_id, keys)
             manifest = publications.manifest_key(session, one.run_id)
-        count = removal.remove(store, one.run_id, keys - shared, manifest)
-        if manifest is not None:
-            discovery.refresh(store, manifest)
-        with db.writing(engine) as session:
-            publications.removed(session, one.run_id, f"{count} objects removed from {store.url}", clock())
+        try:
+            count = removal.remove(store, one.run_id, keys - shared)
+            if manifest is not None:
+                discovery.refresh(store, manifest)
+            with db.writing(engine) as session:
+                publications.removed(session, one.run_id, f"{count} objects removed from {store.url}", clock())
+        finally:
+            with db.writing(engine) as session:
+                leases.release(session, lease)
 
 
 def _latest_run(store: Store) -> str | None:

@@ -1,46 +1,61 @@
 """Removing a run from a store, so that no reader ever finds a document that names an object which is gone."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
-from publish.layout import LATEST, status_of
-from publish.manifest import parse
+from publish.layout import LATEST
+from publish.manifest import Manifest, parse
+from publish.status import read_status
 from publish.stores.base import ObjectNotFound, Store
 
+_STATUS, _MANIFEST = "status.json", "manifest.json"
 _DOCUMENTS = (".json", ".sig", ".html")
+_INDICES = (".index", ".idx")
 
 
 class StillLatest(RuntimeError):
     """The store's pointer is to this run, so it must stay."""
 
 
-def remove(store: Store, run_id: str, keys: Collection[str], manifest_key: str | None) -> int:
-    """Remove a run's objects, and all that stands beside its manifest; how many were named. Safe to repeat.
+def remove(store: Store, run_id: str, keys: Collection[str]) -> int:
+    """Remove a run's objects, and all that stands beside them where no other run is; how many were named.
 
-    First `status.json` and the manifests, then every other document, then the data. Raises StillLatest when
-    `latest.json` points to the run.
+    First `status.json` and the manifest, then every other document, then indices, then data. Safe to repeat.
+    Raises StillLatest when `latest.json` points to the run.
     """
     if _latest_run(store) == run_id:
         raise StillLatest(f"{store.url}/{LATEST} points to run {run_id}: it is not removed")
     everything = set(keys)
-    if manifest_key is not None:
-        prefix = manifest_key.rpartition("/")[0] + "/"
-        everything |= {info.key for info in store.list(prefix)}
-    for key in _in_order(everything, manifest_key):
+    for prefix in {_prefix(key) for key in keys}:
+        if _owner(store, prefix) in (run_id, None):
+            everything |= {info.key for info in store.list(prefix)}
+    for key in _in_order(everything):
         store.delete(key)
     return len(everything)
 
 
-def _in_order(keys: Iterable[str], manifest_key: str | None) -> list[str]:
+def _prefix(key: str) -> str:
+    """What the keys of a run begin with: date, hour, product and resolution."""
+    return "/".join(key.split("/")[:4]) + "/"
+
+
+def _owner(store: Store, prefix: str) -> str | None:
+    """The run that has this place; None when the documents that would say so are gone already."""
+    if found := read_status(store, prefix + _STATUS):
+        return found[0].run_id
+    with suppress(ObjectNotFound):
+        return Manifest.from_json(store.get(prefix + _MANIFEST)).run_id
+    return None
+
+
+def _in_order(keys: Iterable[str]) -> list[str]:
     """What names other objects before what is named."""
-    status = status_of(manifest_key) if manifest_key else None
-    stem = manifest_key.removesuffix("json") if manifest_key else None
 
     def rank(key: str) -> int:
-        if key == status:
-            return 0
-        if stem is not None and key.startswith(stem):
-            return 1
-        return 2 if key.endswith(_DOCUMENTS) else 3 if key.endswith((".index", ".idx")) else 4
+        name = key.rpartition("/")[2]
+        if key.startswith(_prefix(key) + name) and name in (_STATUS, _MANIFEST):
+            return (_STATUS, _MANIFEST).index(name)
+        return 2 if name.endswith(_DOCUMENTS) else 3 if name.endswith(_INDICES) else 4
 
     return sorted(keys, key=lambda key: (rank(key), key))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import db
-from db import products, publications, runs
+from db import leases, products, publications, runs
 from ops.clock import utc_now
 from ops.publications import carry_out, plan_removal, retract
 from publish.layout import LATEST, status_of
@@ -134,6 +134,30 @@ def test_what_a_cancelled_run_left_goes_without_the_run_that_took_its_place(hist
     manifest = latest_manifest(history.store)
     assert check(history.store, *manifest).problems == ()
     assert pointed(history) == ended.run_id
+
+
+def test_what_a_failed_run_left_goes_with_its_status_and_the_run_begins_again(history):
+    with pytest.raises(RuntimeError):
+        history.run(FakeForecaster(fail_at=12))
+    later = lambda: utc_now() + timedelta(days=1)  # noqa: E731
+    assert list(history.store.list())
+    carry_out(history.engine(), history.store, plan_removal(history.engine(), history.store, ALL, later), later)
+    assert list(history.store.list()) == []
+    history.run()
+    assert check(history.store, *latest_manifest(history.store)).problems == ()
+
+
+def test_a_run_that_goes_on_is_not_removed(history):
+    with pytest.raises(RuntimeError):
+        history.run(FakeForecaster(fail_at=12))
+    planned = plan_removal(history.engine(), history.store, ALL, lambda: utc_now() + timedelta(days=1))
+    elsewhere = leases.Owner("another-host", 4711, "boot/1")
+    with db.writing(history.engine()) as session:
+        leases.acquire(session, planned[0].run_id, elsewhere, utc_now(), lambda _owner: False)
+    before = history.contents()
+    with pytest.raises(db.LeaseHeld):
+        carry_out(history.engine(), history.store, planned, utc_now)
+    assert history.contents() == before
 
 
 def test_manifests_are_signed_with_the_key_of_the_configuration(history):
