@@ -12,7 +12,7 @@ from ingest.errors import NotYetAvailable, SourceError
 from ingest.execute import require_possible
 from ingest.feed import Availability, Feed, Item
 from ingest.modes import Mode
-from ingest.plan import Degradation, Place, Plan, Request, degradations, told
+from ingest.plan import Degradation, Place, Plan, Request, degradations, in_order, told
 from ingest.planner import FORCING_ITEMS, Offer, make_plan
 from ingest.source import ModelNeeds
 
@@ -148,6 +148,8 @@ class Enquiry:
 def missing_text(answer: Availability) -> str:
     """What is missing and when it is expected, in words."""
     total = len(answer.missing) + len(answer.present)
-    what = told(Place(*item) for item in sorted(answer.missing, key=lambda item: (item.quantity, item.level or 0)))
     when = f"{answer.expected_at:%Y-%m-%d %H:%M} UTC" if answer.expected_at else "at a time that nobody knows"
+    if not answer.present:
+        return f"lacks all {total} fields, expected {when}"
+    what = told(Place(*item) for item in in_order(answer.missing))
     return f"lacks {len(answer.missing)} of {total} fields ({what}), expected {when}"

@@ -66,6 +66,7 @@ def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -
         lookback=_LOOKBACK.get(name, timedelta(days=2)),
         watch=Arrivals(engine, clock),
         progress=progress,
+        release=cache.release,
         clock=clock,
     )
 

@@ -29,7 +29,7 @@ from ops.heartbeat import Heartbeat
 from ops.plan import Plan
 from ops.progress import Progress
 from ops.recorder import Recorder
-from ops.starts import Start, Starter
+from ops.starts import Start, Starter, forget_members
 from publish.accumulate import WindowMemory
 from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
@@ -331,6 +331,7 @@ def finish(work: Work, publisher: Publisher) -> Manifest:
         publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
     for directory in (work.restart_directory, work.window_directory):
         shutil.rmtree(directory, ignore_errors=True)
+    forget_members(work.directory)
     return manifest
 
 

@@ -133,6 +133,12 @@ class Starter:
         return self.directory / ("analysis.nc" if member == 0 else f"analysis-{member:03d}.nc")
 
 
+def forget_members(directory: Path) -> None:
+    """Remove the analyses of perturbed members, which a published run needs no more."""
+    for path in directory.glob("analysis-*.nc"):
+        path.unlink()
+
+
 def _saved(path: Path) -> Analysis | None:
     if not path.exists():
         return None

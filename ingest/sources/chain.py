@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from forecast.times import CYCLE_HOURS
 from ingest.analysis import Analysis
@@ -26,7 +27,7 @@ class ChainSource:
     """Feeds in order of preference, by name.
 
     `perturbed` gives the feed of a member's perturbed analysis, in place of the first feed. `lookback` is how old the
-    newest cycle may be.
+    newest cycle may be; `release` is told of files that are needed no more.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ChainSource:
     lookback: timedelta = timedelta(days=2)
     watch: Watch = lambda feed, availability: availability
     progress: OnFetch = lambda feed, had, total: None
+    release: Callable[[Path], None] = lambda path: None
     clock: Callable[[], datetime] = _now
 
     def cycles(self) -> tuple[datetime, ...]:
@@ -74,8 +76,7 @@ class ChainSource:
 
         Its valid time is the cycle, or earlier where a previous analysis is allowed.
         """
-        plan = self.settled(cycle, needs)
-        return carry_out(plan, needs, self.fetch_inputs(plan))
+        return self._made(self.settled(cycle, needs), needs, {})
 
     def fetch_member(self, plan: Plan, needs: ModelNeeds, member: int) -> Analysis:
         """The analysis of a member: perturbed from the first feed, the rest as the control. Raises SourceError."""
@@ -86,7 +87,17 @@ class ChainSource:
             raise NotYetAvailable(f"the plan takes nothing from {first}, so there is no perturbed analysis by it")
         for request in requests:
             self._require_member(request, member)
-        return carry_out(own, needs, self.fetch_inputs(own), {first: member})
+        return self._made(own, needs, {first: member})
+
+    def _made(self, plan: Plan, needs: ModelNeeds, members: Mapping[str, int]) -> Analysis:
+        """The analysis by a plan; its files are released after it."""
+        inputs = self.fetch_inputs(plan)
+        try:
+            return carry_out(plan, needs, inputs, members)
+        finally:
+            for files in inputs.files.values():
+                for one in files:
+                    self.release(one.path)
 
     def _require_member(self, request: Request, member: int) -> None:
         answer = self._feeds(member)[request.feed].available(request.cycle, request.items)

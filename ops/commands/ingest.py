@@ -42,14 +42,20 @@ def plan(cycle: Cycle = None, source: SourceName = None, json: AsJson = False, c
 
 
 def _tell_rows(made: "Plan") -> None:
-    from ingest.plan import listed
+    from ingest.plan import listed, merged
 
     def cells(row: "Row") -> tuple[Any, ...]:
         levels = f"{listed(row.levels)} hPa" if row.levels else "surface"
         source = row.source if row.cycle in (None, made.state_cycle) else f"{row.source} of {row.cycle:%Y-%m-%dT%H}"
         return row.variable, levels, row.action, source, row.method
 
-    table(("VARIABLE", "LEVELS", "ACTION", "FROM", "HOW"), [cells(row) for row in made.rows])
+    table(("VARIABLE", "LEVELS", "ACTION", "FROM", "HOW"), [cells(row) for row in merged(map(_shortened, made.rows))])
+
+
+def _shortened(row: "Row") -> "Row":
+    """The row without the neighbours that a level is filled from."""
+    method, between, _ = row.method.partition(" between ")
+    return replace(row, method=f"{method} between the levels given") if between and row.action == "fill" else row
 
 
 @app.command("check")
@@ -79,6 +85,7 @@ def _answer(request: Any, answer: Any) -> dict[str, Any]:
     if isinstance(answer, Exception):
         return said | {"present": 0, "missing": None, "expected_at": None, "mirror": None, "error": str(answer)}
     missing = told(Place(*item) for item in in_order(answer.missing)) or None
+    missing = missing if answer.present else "all"
     present = {"present": len(answer.present), "missing": missing, "error": None}
     return said | present | {"expected_at": answer.expected_at, "mirror": answer.mirror}
 

@@ -89,6 +89,7 @@ class FakeForecaster:
     started_from: list[int] = field(default_factory=list)
     analyses: list[xr.Dataset] = field(default_factory=list)
     initial: InitialConditions | None = None
+    starts: list[xr.Dataset] = field(default_factory=list)
 
     def device(self) -> str:
         return "1 x Imagination (fake)"
@@ -98,6 +99,7 @@ class FakeForecaster:
         (restart_dir / "window").write_text("state")
         self.analyses.append(initial.control)
         self.initial = initial
+        self.starts = [initial.of(member) for member in range(spec.members)]
         return FakeForecast(self, spec, on_progress)
 
 
