@@ -1,6 +1,5 @@
 """From the fields of files, one at a time, to a checked analysis on the model's grid."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,7 +65,7 @@ class Assembly:
         self._where = where
         self._levels: dict[str, LevelStore] = {}
         self._surface: dict[str, RawField] = {}
-        self._digests: dict[tuple[str, int | None], tuple[bytes, str]] = {}
+        self._known: dict[tuple[str, int | None], tuple[Array, str]] = {}
         self._above = LevelStore()
         self._members: dict[str, tuple[int, str]] = {}
         self._regridders: dict[bytes, Regridder] = {}
@@ -77,14 +76,17 @@ class Assembly:
         Raises SourceError when it is not sound, or contradicts an earlier one.
         """
         self._require_one_member(raw, feed)
-        if np.isnan(raw.values).all() or self._is_repeated(raw):
+        if _is_empty(raw.values):
+            return
+        values = raw.values if raw.level is None else self._regridder(raw.grid)(raw.values)
+        if self._is_repeated(raw, values):
             return
         check_field(raw)
         if raw.level is None:
             self._surface[raw.quantity.name] = raw
         else:
             store = self._levels.setdefault(raw.quantity.name, LevelStore())
-            store.put(raw.level, self._regridder(raw.grid)(raw.values), f"{AS_GIVEN}; {REGRIDDED}", raw.file_name)
+            store.put(raw.level, values, f"{AS_GIVEN}; {REGRIDDED}", raw.file_name)
 
     def add_above(self, raw: RawField) -> None:
         """Check and keep a geopotential [m2 s-2], or a height as such, that only tells thickness above the seam.
@@ -115,12 +117,13 @@ class Assembly:
                 f"({raw.origin}) of an ensemble; give a file with a single analysis or member"
             )
 
-    def _is_repeated(self, raw: RawField) -> bool:
-        """Whether the very same field came before; raises Refused when another one did for the same place."""
-        key = raw.quantity.name, raw.level
-        digest = hashlib.sha256(raw.values.tobytes()).digest()
-        known = self._digests.setdefault(key, (digest, raw.origin))
-        if known[0] != digest:
+    def _is_repeated(self, raw: RawField, values: Array) -> bool:
+        """Whether the very same field came before; raises Refused when another one did for the same place.
+
+        `values` are those that are kept.
+        """
+        known = self._known.setdefault((raw.quantity.name, raw.level), (values, raw.origin))
+        if known[0] is not values and not np.array_equal(known[0], values, equal_nan=True):
             raise Refused(
                 f"{raw.label}: expected this field once, found it also in {known[1]} with other values; "
                 "give files of one analysis only"
@@ -222,6 +225,10 @@ def assemble(fields: Iterable[RawField], needs: ModelNeeds, where: str) -> Assem
     for raw in fields:
         assembly.add(raw)
     return assembly
+
+
+def _is_empty(values: Array) -> bool:
+    return bool(np.isnan(values.flat[0])) and bool(np.isnan(values).all())
 
 
 def _complete(store: LevelStore, other: LevelStore | None, how: str, convert: Callable[[int, Array], Array]) -> None:

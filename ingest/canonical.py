@@ -144,6 +144,8 @@ def without_sentinels(values: NDArray[Any], quantity: Quantity) -> NDArray[np.fl
     These are 9999 and what is beyond 1e19. A geopotential may truly be 9999: there the number counts
     as missing when more than one value in a thousand has it.
     """
+    if values.min() > -_HUGE and values.max() < _SENTINEL:
+        return np.asarray(values, dtype=np.float32)
     result = np.array(values, dtype=np.float32)
     missing = ~(np.abs(result) < _HUGE)
     sentinel = result == _SENTINEL

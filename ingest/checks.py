@@ -1,8 +1,9 @@
 """Checks that keep what is no global analysis from the model; each error says what was expected and found."""
 
+import math
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -34,22 +35,36 @@ def check_field(field: RawField) -> None:
     Raises Incomplete where values are missing on a pressure level, Refused where they are out of range,
     constant or in other units, and Broken where one stands out from its neighbours as no weather does.
     """
-    missing = np.isnan(field.values)
-    if field.level is not None and missing.any():
+    extremes = _Extremes(float(field.values.min()), float(field.values.max()))
+    if field.level is not None and extremes.missing:
+        missing = np.isnan(field.values)
         raise Incomplete(
             f"{field.label}: expected a value at every grid point, found {missing.sum()} of {missing.size} missing, "
             f"the first at {place(field.grid, missing)}; give a file without gaps"
         )
-    _check_range(field, missing)
+    _check_range(field, extremes)
     if field.level is not None:
-        _check_variation(field)
-        _check_unit_by_level(field, field.level)
-        _check_spikes(field)
+        _check_variation(field, extremes)
+        _check_unit_by_level(field, field.level, extremes)
+        _check_spikes(field, extremes)
 
 
-def _check_range(field: RawField, missing: Array) -> None:
+class _Extremes(NamedTuple):
+    """The least and the greatest value of a field, which settle most questions; NaN where a value is missing."""
+
+    least: float
+    greatest: float
+
+    @property
+    def missing(self) -> bool:
+        return math.isnan(self.least)
+
+
+def _check_range(field: RawField, extremes: _Extremes) -> None:
     low, high = field.quantity.valid_range
-    outside = ~missing & ((field.values < low) | (field.values > high))
+    if low <= extremes.least and extremes.greatest <= high:
+        return
+    outside = (field.values < low) | (field.values > high)
     if outside.any():
         found = field.values[outside][0]
         raise Refused(
@@ -58,14 +73,14 @@ def _check_range(field: RawField, missing: Array) -> None:
         )
 
 
-def _check_variation(field: RawField) -> None:
-    if field.quantity.name in _STATE and np.ptp(field.values) == 0.0:
+def _check_variation(field: RawField, extremes: _Extremes) -> None:
+    if field.quantity.name in _STATE and extremes.least == extremes.greatest:
         raise Refused(f"{field.label}: expected a field that varies, found {field.values.flat[0]:g} everywhere")
 
 
-def _check_unit_by_level(field: RawField, level: int) -> None:
+def _check_unit_by_level(field: RawField, level: int, extremes: _Extremes) -> None:
     """A level's mean betrays another unit, or another level, where the range does not."""
-    mean, greatest = area_mean(field.values, field.grid), float(field.values.max())
+    mean, greatest = area_mean(field.values, field.grid), extremes.greatest
     name = field.quantity.name
     if name == "air_temperature":
         _require_near(field, mean, float(standard_temperature(level)), _TEMPERATURE_MEAN_LIMIT, "K")
@@ -91,9 +106,9 @@ def _require_near(field: RawField, mean: float, expected: float, limit: float, u
         )
 
 
-def _check_spikes(field: RawField) -> None:
+def _check_spikes(field: RawField, extremes: _Extremes) -> None:
     limit = SPIKE_BOUNDS.get(field.quantity.name)
-    if limit is None:
+    if limit is None or extremes.greatest - extremes.least <= limit or _greatest_step(field.values) <= limit:
         return
     neighbours = 0.5 * (np.roll(field.values, 1, axis=0) + np.roll(field.values, -1, axis=0))
     spikes = np.abs(field.values - neighbours) > limit
@@ -102,6 +117,12 @@ def _check_spikes(field: RawField) -> None:
             f"{field.label}: expected neighbours within {limit:g}, found {field.values[spikes][0]:g} between values "
             f"near {neighbours[spikes][0]:g} at {place(field.grid, spikes)}; it is damaged, fetch the file again"
         )
+
+
+def _greatest_step(values: Array) -> float:
+    """The greatest difference between neighbours along longitude, which no distance from the mean of two exceeds."""
+    steps = np.subtract(values[1:], values[:-1])
+    return max(float(steps.max()), -float(steps.min()), float(np.abs(values[0] - values[-1]).max()))
 
 
 def check_levels(levels: Mapping[str, Collection[int]], where: str) -> None:

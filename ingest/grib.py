@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.grids import GaussianGrid, GridError, RegularGrid
+from ingest.ahead import ahead
 from ingest.canonical import Quantity, RawField, grib_quantity, without_sentinels
 from ingest.errors import Broken, Refused
 from ingest.framing import Message, read_messages
 
 _MISSING = -1.0e30
-"""Stands for a missing value while decoding: no field of ours comes near it."""
+"""Stands for a missing value while decoding: `without_sentinels` knows it by its size."""
 
 
 @dataclass(frozen=True)
@@ -33,35 +34,35 @@ class Header:
 
 
 def read_fields(path: Path, wanted: Callable[[Header], bool]) -> Iterator[RawField]:
-    """The wanted fields of a file, one at a time; only those are decoded.
+    """The wanted fields of a file in their order; only those are decoded, some messages at the same time.
 
-    Raises Broken when the file is damaged and Refused when a wanted field is on no global regular grid.
+    `wanted` is called in the threads that decode. Raises Broken when the file is damaged and Refused when a
+    wanted field is on no global regular grid.
     """
-    for label, handle, header in _open_messages(path):
-        if wanted(header):
-            with _decoding(label):
-                grid = _grid(handle, label)
-                values = _values(handle, header.quantity, grid, label)
-            yield RawField(
-                header.quantity, header.level, header.valid_time, header.member, grid, values, label, path.name
-            )
+
+    def field(message: Message) -> RawField | None:
+        label = f"{path.name}, message {message.number}"
+        with _handle(message, label) as handle, _decoding(label):
+            header = _header(handle, label)
+            if header is None or not wanted(header):
+                return None
+            grid = _grid(handle, label)
+            values = _values(handle, header.quantity, grid, label)
+        return RawField(header.quantity, header.level, header.valid_time, header.member, grid, values, label, path.name)
+
+    with open(path, "rb") as file:
+        yield from (one for one in ahead(field, read_messages(file, path.name)) if one is not None)
 
 
 def read_headers(path: Path) -> Iterator[Header]:
     """What the file holds of our quantities, without decoding values; raises Broken when it is damaged."""
-    for _, _, header in _open_messages(path):
-        yield header
-
-
-def _open_messages(path: Path) -> Iterator[tuple[str, int, Header]]:
     with open(path, "rb") as file:
         for message in read_messages(file, path.name):
             label = f"{path.name}, message {message.number}"
-            with _handle(message, label) as handle:
-                with _decoding(label):
-                    header = _header(handle, label)
-                if header is not None:
-                    yield label, handle, header
+            with _handle(message, label) as handle, _decoding(label):
+                header = _header(handle, label)
+            if header is not None:
+                yield header
 
 
 @contextmanager
@@ -132,10 +133,8 @@ def _values(handle: int, quantity: Quantity, grid: RegularGrid, label: str) -> N
         by_longitude = flat.reshape(shape).T
     if _integer(handle, "alternativeRowScanning"):
         raise Refused(f"{label}: rows that run in alternating directions are not supported; regrid the file")
-    missing = by_longitude == np.float32(_MISSING)
     values = without_sentinels(by_longitude, quantity)
-    values[missing] = np.nan
-    return values * np.float32(quantity.grib_factor)
+    return values if quantity.grib_factor == 1.0 else values * np.float32(quantity.grib_factor)
 
 
 _CORNERS = tuple(f"{axis}Of{end}GridPointInDegrees" for axis in ("latitude", "longitude") for end in ("First", "Last"))

@@ -112,3 +112,35 @@ def test_agrees_with_the_reference(name, kind, target):
     np.testing.assert_allclose(
         result[inner], np.asarray(reference(smooth(source).astype(np.float32)))[inner], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("target", [(256, 128), (128, 64)])
+@pytest.mark.parametrize("gaps", [False, True], ids=["whole", "with gaps"])
+def test_agrees_with_the_reference_from_a_regular_grid(target, gaps):
+    """The grids of the published models, from one that runs from pole to pole as those of analyses do."""
+    spherical_harmonic = pytest.importorskip("dinosaur.spherical_harmonic")
+    interpolation = pytest.importorskip("dinosaur.horizontal_interpolation")
+    source = RegularGrid(np.arange(0.0, 360.0, 1.5), np.linspace(90.0, -90.0, 121))
+    field = smooth(source) + np.random.default_rng(0).normal(size=(240, 121))
+    if gaps:
+        field[40:160, 30:90] = np.nan
+    theirs = spherical_harmonic.Grid(
+        longitude_nodes=240, latitude_nodes=121, latitude_spacing="equiangular_with_poles", longitude_offset=0.0
+    )
+    make = {(256, 128): "TL127", (128, 64): "TL63"}[target]
+    reference = interpolation.ConservativeRegridder(theirs, getattr(spherical_harmonic.Grid, make)(), skipna=True)
+    expected = np.asarray(reference(field[:, ::-1].astype(np.float32)))
+    result = Regridder(source, GaussianGrid(*target))(field.astype(np.float32))
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(expected))
+    assert np.isnan(expected).any() == gaps
+    assert np.nanmax(np.abs(result - expected)) / np.nanstd(expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(np.float16, 2e-3), (np.float32, 3e-7), (np.int64, 1e-14), (np.float64, 1e-14)]
+)
+def test_the_precision_is_that_of_the_field(dtype, tolerance):
+    field = np.rint(smooth(LATLON)).astype(dtype)
+    result = Regridder(LATLON, GAUSSIAN)(field)
+    assert result.dtype == (dtype if np.issubdtype(dtype, np.floating) else np.float64)
+    np.testing.assert_allclose(result, Regridder(LATLON, GAUSSIAN)(field.astype(np.float64)), rtol=tolerance)
