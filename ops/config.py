@@ -46,7 +46,9 @@ class PathSettings(Section):
     """Directories on this machine."""
 
     models: Path = Field(default=Path("var/models"), description="Imported checkpoints.")
-    work: Path = Field(default=Path("var/work"), description="Analyses and restart files of runs.")
+    work: Path = Field(
+        default=Path("var/work"), description="Analyses and restart files of runs; weights of regridding."
+    )
 
 
 class SourceSettings(Section):

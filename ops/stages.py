@@ -27,6 +27,7 @@ from ops.errors import ConfigurationError, RunFailed
 from ops.forecaster import Forecast, Forecaster
 from ops.heartbeat import Heartbeat
 from ops.plan import Plan
+from ops.previous import forecast_for
 from ops.progress import Progress
 from ops.recorder import Recorder
 from ops.starts import Start, Starter, forget_members
@@ -117,8 +118,11 @@ def _accept(work: Work, analysis: Analysis) -> None:
     """Record an analysis and what the quality gate says of it. Raises Implausible."""
     work.heartbeat.check()
     quality = work.plan.settings.quality
-    report = gate.examined(analysis, quality)
-    if analysis.plan is None or analysis.plan["member"] == 0:
+    is_control = analysis.plan is None or analysis.plan["member"] == 0
+    compared = is_control and quality.mode != "off"
+    earlier = forecast_for(analysis.valid_time, work.plan, work.recorder, work.store) if compared else None
+    report = gate.examined(analysis, quality, earlier)
+    if is_control:
         _record_analysis(work, analysis, report)
     if report is not None:
         report.require(quality.mode)

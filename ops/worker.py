@@ -13,6 +13,7 @@ import db
 from db import products, runs
 from db.states import RunState
 from forecast.checkpoint import registry
+from forecast.grids import weight_cache
 from forecast.times import format_cycle
 from ops import history, log
 from ops.claim import claim
@@ -62,6 +63,7 @@ def run(
     Raises the errors of the rooms, LeaseHeld, QuorumFailed, Interrupted; the run's row tells the same.
     """
     with history.opened(settings.database) as engine:
+        weight_cache.keep_in(settings.paths.work / "weights")
         checkpoint = registry.find_model(settings.paths.models, settings.forecast.model)
         source = opened(settings, engine, clock, progress.download)
         store = _store(settings)

@@ -11,11 +11,12 @@ from ingest.analysis import Analysis
 from ingest.limits import DEFAULT_LIMITS, Limits
 from ingest.quality.background import background
 from ingest.quality.columns import balance, hydrostatic, steps, winds
+from ingest.quality.earlier import read_forecast
 from ingest.quality.fields import constant, means, missing, ranges, spikes
 from ingest.quality.report import Finding, Report, report_of
 from ingest.quality.state import State
 
-__all__ = ["Finding", "Report", "examine"]
+__all__ = ["Finding", "Report", "examine", "read_forecast"]
 
 _CHECKS = (missing, ranges, spikes, constant, means, hydrostatic, steps, winds, balance)
 

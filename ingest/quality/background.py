@@ -20,6 +20,8 @@ _ALOFT = 100
 _CLEAR_OF_GROUND = 500
 """Levels [hPa] that lie below the ground in places, where values are extrapolated, are not judged place by place."""
 _WINDS = ("eastward_wind", "northward_wind")
+COMPARED = ("geopotential", "air_temperature", *_WINDS, "specific_humidity")
+"""The level fields that are compared."""
 
 
 def background(state: State, limits: Limits, previous: xr.Dataset) -> Iterator[Finding]:
@@ -30,7 +32,7 @@ def background(state: State, limits: Limits, previous: xr.Dataset) -> Iterator[F
     """
     grid = RegularGrid(previous["longitude"].values, previous["latitude"].values)
     regrid = Regridder(state.grid, grid, "bilinear")
-    for name in ("geopotential", "air_temperature", *_WINDS, "specific_humidity"):
+    for name in COMPARED:
         if name not in previous or name not in state.fields:
             continue
         for level in sorted(set(state.levels) & set(map(int, previous["level"].values))):

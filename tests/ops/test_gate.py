@@ -1,13 +1,16 @@
 """A bad analysis keeps the run from starting, and the run keeps the report."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from db import runs
 from ingest.errors import Implausible
-from ingest.sources.demo import DemoSource
+from ingest.sources.demo import CYCLE, DemoSource
 from ops.errors import InputRefused
 from ops.failures import explained
-from tests.ops.fakes import FakeForecaster, settings
+from tests.ops.fakes import FakeForecaster, save_model, settings
 from tests.ops.histories import History
 
 
@@ -73,3 +76,53 @@ def test_switched_off_nobody_looks(history, warm):
     history.settings = settings(history.directory, quality__mode="off")
     history.run()
     assert "quality" not in history.rows()[0].provenance
+
+
+@pytest.fixture
+def any_cycle(monkeypatch):
+    """A source that has its one analysis at every cycle."""
+    fetch = DemoSource.fetch
+
+    def fetched(self, cycle, needs):
+        return replace(fetch(self, CYCLE, needs), valid_time=cycle)
+
+    monkeypatch.setattr(DemoSource, "fetch", fetched)
+
+
+EARLIER = datetime(1959, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("formats", [("netcdf",), ("grib2",), ("grib2", "netcdf")])
+def test_an_analysis_far_from_the_previous_forecast_blocks(history, any_cycle, formats):
+    """The model that is none forecasts waves at 500 hPa that no analysis has."""
+    history.settings = settings(history.directory, products__formats=formats)
+    assert not history.run(cycle=EARLIER).already
+    with pytest.raises(Implausible, match="geopotential at 500 hPa: .*previous forecast"):
+        history.run()
+    row = next(row for row in history.rows() if row.init_time == CYCLE)
+    assert row.state == "failed"
+    checks = {one["check"] for one in row.provenance["quality"]["findings"]}
+    assert checks == {"background_rms", "background_greatest"}
+
+
+def test_without_a_forecast_for_its_time_there_is_nothing_to_compare(history, any_cycle):
+    history.run(cycle=datetime(1959, 1, 1, 18, tzinfo=UTC))
+    history.run()
+    assert {row.state for row in history.rows()} == {"published"}
+
+
+def test_a_previous_forecast_that_cannot_be_read_is_told_and_counts_as_none(history, any_cycle, capsys):
+    history.run(cycle=EARLIER)
+    (key,) = (one.key for one in history.store.list("19590101/") if "-12h-" in one.key and one.key.endswith("ef.nc"))
+    history.store.path(key).write_bytes(b"not what it was")
+    history.run()
+    assert {row.state for row in history.rows()} == {"published"}
+    assert "no comparison with an earlier forecast" in "".join(capsys.readouterr())
+
+
+def test_products_of_another_model_are_not_compared(history, any_cycle):
+    history.run(cycle=EARLIER)
+    save_model(history.settings.paths.models, "other")
+    history.settings = settings(history.directory, forecast__model="other")
+    history.run()
+    assert {row.state for row in history.rows()} == {"published"}
