@@ -24,6 +24,7 @@ def test_it_becomes_an_analysis_on_all_levels_that_does_not_block(path):
     assert examine(analysis).blocking == ()
 
 
+@pytest.mark.slow
 def test_decoded_and_regridded_it_equals_the_usual_way(path, tmp_path):
     pytest.importorskip("cfgrib")
     pytest.importorskip("dinosaur")
