@@ -65,11 +65,22 @@ class Layout:
 
     def is_product(self, key: str) -> bool:
         """Whether a key is that of a file of the run, rather than of a document about it."""
-        return key.startswith(self.prefix) and key.rpartition("/")[2].startswith(self._stamp)
+        parts = key.removeprefix(self.prefix).split("/")
+        return key.startswith(self.prefix) and any(part.startswith(self._stamp) for part in parts)
 
     def fields(self, lead_hours: int, stream: str, kind: str, suffix: str) -> str:
         """Key of a file of fields at one lead time."""
         return f"{self.prefix}{stream}/{self._stamp}-{lead_hours}h-{stream}-{kind}.{suffix}"
+
+    @property
+    def zarr(self) -> str:
+        """Key of the run's Zarr store, without a slash at its end."""
+        return f"{self.prefix}{self._stamp}-enfo.zarr"
+
+    @property
+    def zarr_root(self) -> str:
+        """Key of the object by which the Zarr store opens."""
+        return f"{self.zarr}/zarr.json"
 
     def chart(self, name: str) -> str:
         """Key of a chart of the run."""

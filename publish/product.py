@@ -35,6 +35,7 @@ __all__ = [
     "default_spacing",
     "describe",
     "items",
+    "possible_items",
     "slabs",
 ]
 
@@ -97,16 +98,20 @@ class Past(Protocol):
         ...
 
 
-def items(frame: Frame, settings: ProductSettings, hours: int | None = None) -> tuple[Item, ...]:
-    """What is published of the frame, in order: fields by the settings' order and levels, then intervals.
+def items(frame: Frame, settings: ProductSettings) -> tuple[Item, ...]:
+    """What is published of the frame, in order; without optional fields that the frame lacks."""
+    possible = possible_items(settings, lead_hours(frame.lead_time))
+    return tuple(each for each in possible if _is_there(frame.data, each.field.name))
 
-    An interval that begins before the forecast is left out, and so is an optional field that the frame
-    lacks. `hours` asks for another lead time of the same run.
+
+def possible_items(settings: ProductSettings, hours: int) -> tuple[Item, ...]:
+    """What can be published at a lead time: fields by the settings' order and levels, then intervals.
+
+    An interval that begins before the forecast is left out.
     """
-    fields = [PUBLISHABLE[name] for name in settings.fields if _is_there(frame.data, name)]
+    fields = [PUBLISHABLE[name] for name in settings.fields]
     momentary = [Item(field, level) for field in fields for level in _levels(field, settings)]
-    hours = lead_hours(frame.lead_time) if hours is None else hours
-    over = [each for each in settings.windowed if each.window.hours <= hours and _is_there(frame.data, each.field)]
+    over = [each for each in settings.windowed if each.window.hours <= hours]
     return (*momentary, *(Item(PUBLISHABLE[each.field], each.level, each.window) for each in over))
 
 

@@ -111,9 +111,9 @@ class Publisher:
         """
         if self._complete is None:
             self._require_all()
+            self._require_quorum(self._manifest(tuple(lost)))
             self._publish_whole_run()
             manifest = self._manifest(tuple(lost))
-            self._require_quorum(manifest)
             self._complete = self._declare(manifest)
         self._announce(self._complete)
         return self._complete
@@ -134,6 +134,7 @@ class Publisher:
         return manifest
 
     def _take_up(self, token: int | None, given_up: Collection[str]) -> Claim:
+        """Claim the run. A Zarr store that another run has left open is closed before its shards are replaced."""
         run, now = self._run, self._clock()
         status = Status(
             run_id=run.run_id,
@@ -145,7 +146,10 @@ class Publisher:
             ensemble_size=run.ensemble_size,
             quorum=run.quorum,
         )
-        return claim(self._store, self._layout.status, status, self._clock, token, given_up)
+        taken = claim(self._store, self._layout.status, status, self._clock, token, given_up)
+        if "zarr" in self._settings.formats and self._layout.zarr_root not in taken.status.objects:
+            self._store.delete(self._layout.zarr_root)
+        return taken
 
     def _require_ours(self, frame: Frame) -> None:
         if frame.init_time != self._run.init_time or lead_hours(frame.lead_time) not in self._run.lead_hours:
@@ -240,14 +244,20 @@ class Publisher:
             )
 
     def _publish_whole_run(self) -> None:
-        """Charts, and files that join lead times; made of what is published, so once for all attempts."""
-        if any(each.lead_hours is None for each in self.objects):
-            return
+        """Charts, and files that join lead times; made of what is published, so once for all attempts.
+
+        The Zarr store's root, by which readers see the whole of it, comes after the release of all the rest.
+        """
         with TemporaryDirectory(prefix="sigmacast-run-") as directory:
-            drawn = charts.draw(self._store, self.objects, self._run, self._settings, self._layout, Path(directory))
-            self.chart_failures = tuple(drawn.failures)
-            joined = whole_run.statistics(self._store, self.objects, self._layout, Path(directory))
-            self._release([*drawn.files, *joined], None)
+            opening = whole_run.zarr_metadata(
+                self.objects, self._run, self._settings, self._layout, self._attributes(), Path(directory)
+            )
+            if all(each.lead_hours is not None for each in self.objects):
+                drawn = charts.draw(self._store, self.objects, self._run, self._settings, self._layout, Path(directory))
+                self.chart_failures = tuple(drawn.failures)
+                joined = whole_run.statistics(self._store, self.objects, self._layout, Path(directory))
+                self._release([*drawn.files, *joined, *opening[:-1]], None)
+            self._release(opening[-1:], None)
 
     def _manifest(self, lost: tuple[Mapping[str, Any], ...]) -> Manifest:
         run, last = self._run, max(self._run.lead_hours)

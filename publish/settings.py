@@ -44,7 +44,7 @@ STANDARD_EVENTS = (
     "atmosphere_mass_content_of_water_vapor>40",
 )
 
-FORMATS = ("grib2", "netcdf")
+FORMATS = ("grib2", "netcdf", "zarr")
 
 _SPACINGS = (5.0, 2.5, 1.5, 1.0, 0.5, 0.25)
 _Parsed = TypeVar("_Parsed", Event, Windowed)

@@ -7,10 +7,15 @@ from publish.writers.base import EncodedFile, FrameHeader, Writer, WriterError
 from publish.writers.grib2 import Grib2Writer, NativeGrib2Writer
 from publish.writers.netcdf import NetcdfWriter
 from publish.writers.places import PlacesWriter
+from publish.writers.zarr import ZarrWriter
 
 __all__ = ["EncodedFile", "FrameHeader", "Writer", "WriterError", "open_writers"]
 
-_WRITERS: dict[str, type[Grib2Writer] | type[NetcdfWriter]] = {"grib2": Grib2Writer, "netcdf": NetcdfWriter}
+_WRITERS: dict[str, type[Grib2Writer] | type[NetcdfWriter] | type[ZarrWriter]] = {
+    "grib2": Grib2Writer,
+    "netcdf": NetcdfWriter,
+    "zarr": ZarrWriter,
+}
 
 
 def open_writers(header: FrameHeader, settings: ProductSettings, directory: Path) -> list[Writer]:

@@ -26,8 +26,8 @@ class FrameHeader:
     """What a file says of the lead time it holds.
 
     `ensemble_size` is the number of members that the run set out with, control included; `members`
-    are those present. `items` are the slabs that will come, in order, and `run_items` those of all lead
-    times of the run, `run_lead_hours`, for formats that keep a run together. `attributes` go into the
+    are those present. `items` are the slabs that will come, in order. `run_lead_hours` are the lead times of
+    the whole run, for formats that keep a run together. `attributes` go into the
     global attributes of formats that have them.
     """
 
@@ -41,7 +41,6 @@ class FrameHeader:
     attributes: Mapping[str, str] = field(default_factory=dict)
     run_lead_hours: tuple[int, ...] = ()
     items: tuple[Item, ...] = ()
-    run_items: tuple[Item, ...] = ()
 
     @classmethod
     def of(
@@ -55,7 +54,7 @@ class FrameHeader:
         """The header of a frame published with these settings."""
         grid = settings.grid(frame.data)
         layout = Layout(settings.product, frame.init_time, grid.spacing_degrees)
-        there, in_run = items(frame, settings), items(frame, settings, max(run_lead_hours))
+        there = items(frame, settings)
         return cls(
             frame.init_time,
             frame.lead_time,
@@ -67,7 +66,6 @@ class FrameHeader:
             attributes,
             run_lead_hours,
             there,
-            in_run,
         )
 
     @property

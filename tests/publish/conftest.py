@@ -11,11 +11,13 @@ from publish.stores import LocalStore
 from publish.writers import EncodedFile, FrameHeader
 from tests.publish.frames import LEVELS, make_frame
 
+ATTRIBUTES = dict.fromkeys(("title", "institution", "source", "history", "references"), "of a test")
+
 
 @pytest.fixture(scope="session")
 def settings() -> ProductSettings:
-    """All standard fields on the levels of the test frames, and no places."""
-    return ProductSettings(levels=LEVELS, places=())
+    """All standard fields on the levels of the test frames, a file per lead time, and no places."""
+    return ProductSettings(levels=LEVELS, formats=("grib2", "netcdf"), places=())
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def encode_frame(
 ) -> dict[tuple[str, str], EncodedFile]:
     """All files of a frame, by suffix and kind."""
     directory.mkdir(exist_ok=True)
-    header = FrameHeader.of(frame, settings, ensemble_size, {"title": "test"}, run_lead_hours)
+    header = FrameHeader.of(frame, settings, ensemble_size, ATTRIBUTES, run_lead_hours)
     files = encode(frame, header, settings, directory, past)
     return {(file.path.suffix, file.kind): file for file in files}
 

@@ -4,15 +4,18 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.typing import NDArray
 
-from publish.product import ProductSettings, slabs
+from forecast.frame import Frame
+from publish.product import Item, ProductSettings, slabs
 from publish.statistics import statistics
 from publish.writers import EncodedFile
 from tests.publish.conftest import encode_frame
-from tests.publish.frames import make_frame
+from tests.publish.frames import LATITUDES, LONGITUDES, make_frame
 
 Files = dict[tuple[str, str], EncodedFile]
 
@@ -73,12 +76,66 @@ def test_a_dropped_member_is_absent_and_named(settings: ProductSettings, tmp_pat
     assert list(opened.attrs["members_present"]) == [0, 1, 3]
 
 
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Few fields of every sort: on levels, single, since the beginning, over an interval; and a probability."""
+    frame = make_frame(24)
+    gained = np.full((4, LONGITUDES, LATITUDES), 3.0, np.float32)
+    frame.data["precipitation_minus_evaporation"] = (("member", "longitude", "latitude"), gained)
+    fields = ("air_temperature", "surface_air_pressure", "precipitation_minus_evaporation")
+    chosen = ProductSettings(
+        levels=(500, 850),
+        fields=fields,
+        windows=("precipitation_minus_evaporation/6h sum", "air_temperature@850/24h max"),
+        probabilities=("air_temperature@850<273.15",),
+        formats=("netcdf",),
+        places=(),
+    )
+    return encode_frame(frame, chosen, tmp_path_factory.mktemp("varied"), past=Constant())
+
+
+class Constant:
+    """Fields over intervals that are the same everywhere."""
+
+    def over(self, item: Item, frame: Frame) -> NDArray[np.float32]:
+        return np.full((len(frame.members), LONGITUDES, LATITUDES), 280.0, np.float32)
+
+
+def test_each_interval_has_a_time_of_its_own_with_bounds(varied: Files):
+    for kind, suffix in (("members", ""), ("statistics", "_mean")):
+        with xr.open_dataset(varied[".nc", kind].path) as opened:
+            for name, interval, method, begin in (
+                ("pme", "time_from_start", "sum", "1959-01-02T00"),
+                ("pme_6h_sum", "time_6h", "sum", "1959-01-02T18"),
+                ("t850_24h_max", "time_24h", "maximum", "1959-01-02T00"),
+            ):
+                found = opened[name + suffix]
+                assert found.attrs["cell_methods"].startswith(f"{interval}: {method}")
+                assert interval in found.coords
+                bounds = opened[opened[interval].attrs["bounds"]]
+                assert list(bounds.values[0]) == [np.datetime64(begin), np.datetime64("1959-01-03T00")]
+            assert "cell_methods" not in opened["t"].attrs if not suffix else True
+    with xr.open_dataset(varied[".nc", "statistics"].path) as opened:
+        assert opened.t850_24h_max_spread.attrs["cell_methods"] == "time_24h: maximum realization: standard_deviation"
+        assert opened.t_mean.realization_count == 4
+
+
 @pytest.mark.parametrize("kind", ["members", "statistics"])
-def test_passes_the_cf_checker(kind: str, encoded: Files):
+def test_passes_the_cf_checker_at_its_strictest(kind: str, varied: Files):
     program = Path(sysconfig.get_path("scripts")) / "cchecker.py"
     if not program.exists():
         pytest.skip("compliance-checker is not installed")
-    command = [program, "-t", "cf:1.11", "-c", "lenient", encoded[".nc", kind].path]
+    command = [program, "-t", "cf:1.11", "-c", "strict", varied[".nc", kind].path]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout[-2000:]
-    assert "Errors" not in checked.stdout, checked.stdout[-2000:]
+    assert "All tests passed!" in checked.stdout, checked.stdout[-2000:]
+
+
+def test_a_map_lies_in_its_own_chunks_and_a_point_in_few(tmp_path: Path):
+    chosen = ProductSettings(
+        levels=(500,), fields=("air_temperature",), grid_spacing=1.0, formats=("netcdf",), places=()
+    )
+    files = encode_frame(make_frame(6), chosen, tmp_path)
+    with netCDF4.Dataset(files[".nc", "members"].path) as file:
+        assert file["t"].shape == (4, 1, 1, 181, 360)
+        assert file["t"].chunking() == [1, 1, 1, 61, 90]

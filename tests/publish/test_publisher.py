@@ -24,6 +24,7 @@ SMALL = ProductSettings(
     levels=(500,),
     fields=("geopotential", "surface_air_pressure"),
     statistics=("mean", "spread"),
+    formats=("grib2", "netcdf"),
     chart_lead_hours=(),
     places=(),
 )
