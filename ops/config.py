@@ -104,7 +104,7 @@ class ProductsSettings(Section):
     probabilities: tuple[str, ...] | None = Field(
         default=None, description="Events, such as `air_temperature@850<273.15` or `wind_speed@850>15/24h max`."
     )
-    formats: tuple[str, ...] | None = Field(default=None, description="Formats: grib2, netcdf.")
+    formats: tuple[str, ...] | None = Field(default=None, description="Formats: grib2, netcdf, zarr.")
     centre: int | None = Field(
         default=None, ge=0, le=65535, description="GRIB originating centre (WMO common code table C-11)."
     )

@@ -129,7 +129,7 @@ def _products(objects: Sequence[PublishedObject], here: str) -> str:
             f'<a href="{_address(here, each.key)}">{escape(each.kind)}</a> '
             f'<span class="note">({_suffix(each.key)}, {_size(each.bytes)})</span>'
             for each in those
-            if each.kind not in ("index", "inventory")
+            if each.kind not in ("index", "inventory", "zarr part")
         ]
         when = "whole run" if hours is None else f"T+{hours} h"
         if links:

@@ -28,7 +28,7 @@ _GLOBE = [-180.0, -90.0, 180.0, 90.0]
 _RING = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]]
 _SHA256 = "1220"
 """Prefix of a multihash: SHA2-256, 32 octets."""
-_SIDECARS = frozenset({"index", "inventory"})
+_SIDECARS = frozenset({"index", "inventory", "zarr part"})
 _ROLES = {"chart": ["overview"]}
 _ITEM = re.compile(r"stac/(?P<product>[^/]+)/(?P<cycle>\d{8}T\d\d)-(?P<grid>[^/]+)\.json")
 

@@ -42,7 +42,7 @@ def zarr_metadata(
     directory: Path,
 ) -> list[EncodedFile]:
     """What makes one Zarr store of the shards of all lead times: all its metadata, the root's last."""
-    shards = [each for each in objects if each.kind == "zarr" and each.lead_hours is not None]
+    shards = [each for each in objects if each.kind == zarr.PART and each.lead_hours is not None]
     if not shards:
         return []
     names = {zarr.variable_of(each.key, layout) for each in shards}

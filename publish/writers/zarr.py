@@ -32,6 +32,8 @@ from publish.writers import cf
 from publish.writers.base import EncodedFile, FrameHeader
 
 MEDIA_TYPE = "application/vnd.zarr"
+PART = "zarr part"
+"""Kind of all objects of the store but the root."""
 ROOT = "zarr.json"
 """The object that makes the store open; within an array, its own metadata."""
 
@@ -119,7 +121,7 @@ class ZarrWriter:
         self._flush()
         files = sorted(path for path in self._directory.rglob("*") if path.is_file() and path.name != ROOT)
         members = self._header.members
-        return [_encoded(self._cube.layout, self._directory, path, "zarr", members) for path in files]
+        return [_encoded(self._cube.layout, self._directory, path, PART, members) for path in files]
 
     def abort(self) -> None:
         """Forget what is pending."""
@@ -181,7 +183,7 @@ def metadata(
     _sort_keys(directory / ROOT)
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / ROOT)
     everybody = tuple(sorted({member for present in members.values() for member in present}))
-    kinds = [(path, "zarr") for path in files] + [(directory / ROOT, "zarr root")]
+    kinds = [(path, PART) for path in files] + [(directory / ROOT, "zarr")]
     return [_encoded(cube.layout, directory, path, kind, everybody) for path, kind in kinds]
 
 
