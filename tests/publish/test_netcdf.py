@@ -97,6 +97,8 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Files:
 class Constant:
     """Fields over intervals that are the same everywhere."""
 
+    increment_hours = 6
+
     def over(self, item: Item, frame: Frame) -> NDArray[np.float32]:
         return np.full((len(frame.members), LONGITUDES, LATITUDES), 280.0, np.float32)
 

@@ -1,6 +1,7 @@
 """Settings, and frames cut into slabs."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_an_optional_field_is_published_when_the_frame_has_it():
     assert [item.variable for item in items(make_frame(48), chosen)] == ["t"]
     with_water = with_net_precipitation(make_frame(48))
     assert [item.variable for item in items(with_water, chosen)] == ["t", "pme", "pme_24h_sum"]
-    assert [item.variable for item in items(with_water, chosen, 12)] == ["t", "pme"]
+    assert [item.variable for item in items(replace(with_water, lead_time=timedelta(hours=12)), chosen)] == ["t", "pme"]
 
 
 def test_a_layer_needs_the_levels_that_it_lies_between():

@@ -263,4 +263,4 @@ def test_a_map_and_a_point_through_time_take_little_of_the_store(tmp_path: Path)
         assert requests <= 2 * len(HOURS)
         requests, octets = cost(server, lambda: found.isel(lead_time=1, realization=1, level=0).load())
         assert octets < stored / 5
-        assert requests <= 1 + 2
+        assert requests <= 2 * 2
