@@ -55,7 +55,7 @@ def draw(
     drawn, end = Drawn(), clock() + settings.chart_seconds
     members = tuple(sorted({member for each in objects for member in each.members}))
     with FieldReader(store, objects, run.init_time, LatLonGrid(layout.spacing_degrees)) as reader, drawing():
-        for name, make in _drawings(store, objects, run, settings, reader):
+        for name, make in _drawings(store, objects, run, settings, reader, drawn):
             if clock() >= end:
                 _fail(drawn, name, f"the {settings.chart_seconds:g} s for charts are over")
                 continue
@@ -82,6 +82,7 @@ def _drawings(
     run: RunInfo,
     settings: ProductSettings,
     reader: FieldReader,
+    drawn: Drawn,
 ) -> Iterator[Drawing]:
     """Name and maker of every chart."""
     heading = Heading(settings.product, run.model, run.init_time, run.institution, run.licence, run.run_id)
@@ -96,5 +97,10 @@ def _drawings(
             )
     places = [each.key for each in objects if each.kind == PLACES]
     if len(places) > 1:
-        for one in plumes.series(store.get(key) for key in places):
+        try:
+            series = plumes.series(store.get(key) for key in places)
+        except Exception as error:
+            _fail(drawn, "plume", f"{type(error).__name__}: {error}")
+            return
+        for one in series:
             yield f"plume-{one.place.slug}", partial(plumes.draw, one, heading)

@@ -25,7 +25,7 @@ HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground=PAPER)]
 SPREAD = ("#ffffff", "#e3eef6", "#bcd9ea", "#86bfd8", "#4f9fc4", "#2a7db0", "#1b5a94", "#163d72", "#101f4a")
 MOISTURE = ("#fbf7ee", "#e9e6c4", "#bfd9ad", "#86c5a4", "#4aa9a0", "#2487a0", "#1d6197", "#243a7f", "#221a52")
 SPEED = ("#f6eedc", "#f3d49b", "#efb065", "#e0823f", "#c3542f", "#963028", "#641a2a", "#330a22")
-CHANCE = ("#ffffff", "#ece4f1", "#d2bfe0", "#b595cd", "#976cb6", "#7a4a9c", "#5c2d80", "#41165f")
+CHANCE = ("#ffffff", "#f3ecf7", "#e2d3ec", "#ccb3de", "#b693cd", "#9f74bb", "#8a58a8")
 COLD_WARM = (
     "#20124d", "#2b2c82", "#2f56a8", "#4a86c4", "#85b5da", "#bcd9ea", "#eaf2f4",
     "#fbf0d9", "#f8d49b", "#f0a95f", "#dd7637", "#b8451f", "#862012", "#4a0a0c",

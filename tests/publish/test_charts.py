@@ -97,6 +97,16 @@ def test_a_chart_that_fails_is_told_and_the_run_published(store: LocalStore, mon
     )
 
 
+def test_values_at_places_that_cannot_be_read_cost_the_plumes_alone(
+    run: tuple[LocalStore, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(LocalStore, "get", lambda *_: b"{}")
+    settings = replace(SETTINGS, chart_lead_hours=())
+    drawn = charts.draw(run[0], run[1].objects, make_run(), settings, LAYOUT, tmp_path)
+    assert drawn.files == []
+    assert drawn.failures == ["chart plume was not drawn: KeyError: 'lead_hours'"]
+
+
 def test_no_chart_is_begun_when_the_time_is_over(run: tuple[LocalStore, Manifest], tmp_path: Path):
     ticks = itertools.count(0, 100)
     drawn = charts.draw(
