@@ -22,18 +22,17 @@ STANDARD_FIELDS = (
     "northward_wind",
     "specific_humidity",
     "wind_speed",
-    "atmosphere_relative_vorticity",
-    "divergence_of_wind",
     "air_pressure_at_mean_sea_level",
     "surface_air_pressure",
     "atmosphere_mass_content_of_water_vapor",
-    "atmosphere_mass_content_of_water",
     "thickness_1000_500",
     "precipitation_minus_evaporation",
 )
 
 STATISTICS = ("mean", "spread", "min", "max", "p10", "p25", "p50", "p75", "p90")
 """Ensemble statistics by name: mean, standard deviation, extremes, and percentiles."""
+
+STANDARD_STATISTICS = ("mean", "spread", "p10", "p50", "p90")
 
 STANDARD_WINDOWS = ("precipitation_minus_evaporation/24h sum",)
 
@@ -73,7 +72,7 @@ class ProductSettings:
     fields: tuple[str, ...] = STANDARD_FIELDS
     lead_hours: tuple[int, ...] | None = None
     publish_members: bool = True
-    statistics: tuple[str, ...] = STATISTICS
+    statistics: tuple[str, ...] = STANDARD_STATISTICS
     windows: tuple[str, ...] | None = None
     probabilities: tuple[str, ...] | None = None
     formats: tuple[str, ...] = FORMATS

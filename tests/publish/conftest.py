@@ -7,6 +7,7 @@ import pytest
 from forecast.frame import Frame
 from publish.product import Past, ProductSettings
 from publish.publisher import encode
+from publish.settings import STANDARD_FIELDS, STATISTICS
 from publish.stores import LocalStore
 from publish.writers import EncodedFile, FrameHeader
 from tests.publish.frames import LEVELS, make_frame
@@ -14,10 +15,23 @@ from tests.publish.frames import LEVELS, make_frame
 ATTRIBUTES = dict.fromkeys(("title", "institution", "source", "history", "references"), "of a test")
 
 
+ALL_FIELDS = (
+    *STANDARD_FIELDS[:6],
+    "atmosphere_relative_vorticity",
+    "divergence_of_wind",
+    *STANDARD_FIELDS[6:9],
+    "atmosphere_mass_content_of_water",
+    *STANDARD_FIELDS[9:],
+)
+"""Every field that can be derived, but for the other thicknesses."""
+
+
 @pytest.fixture(scope="session")
 def settings() -> ProductSettings:
-    """All standard fields on the levels of the test frames, a file per lead time, and no places."""
-    return ProductSettings(levels=LEVELS, formats=("grib2", "netcdf"), places=())
+    """All fields and statistics on the levels of the test frames, a file per lead time, and no places."""
+    return ProductSettings(
+        levels=LEVELS, fields=ALL_FIELDS, statistics=STATISTICS, formats=("grib2", "netcdf"), places=()
+    )
 
 
 @pytest.fixture

@@ -226,9 +226,11 @@ def test_the_same_frame_gives_the_same_octets(encoded: Files, settings: ProductS
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_any_number_of_threads_gives_the_same_octets(threads: int, encoded: Files, tmp_path: Path, monkeypatch):
+def test_any_number_of_threads_gives_the_same_octets(
+    threads: int, encoded: Files, settings: ProductSettings, tmp_path: Path, monkeypatch
+):
     monkeypatch.setattr(os, "cpu_count", lambda: threads)
-    chosen = ProductSettings(levels=LEVELS, formats=("grib2",), places=())
+    chosen = replace(settings, formats=("grib2",))
     for kind, file in encode_frame(make_frame(6), chosen, tmp_path).items():
         assert encoded[kind].path.read_bytes() == file.path.read_bytes(), kind
 

@@ -10,7 +10,9 @@ from publish.settings import STATISTICS
 from publish.statistics import statistics, variable, wanted
 
 TEMPERATURE = FIELDS["air_temperature"]
-SETTINGS = ProductSettings(probabilities=("air_temperature@850<273.15", "air_temperature@850>280"))
+SETTINGS = ProductSettings(
+    statistics=STATISTICS, probabilities=("air_temperature@850<273.15", "air_temperature@850>280")
+)
 
 
 def slab_of(values: np.ndarray, level: int = 850) -> Slab:
@@ -64,6 +66,7 @@ def test_only_what_is_asked_for_is_made_and_in_that_order():
 
 def test_variables_of_statistics_have_names_of_their_own():
     settings = ProductSettings(
+        statistics=STATISTICS,
         windows=("air_temperature@850/24h max",),
         probabilities=("air_temperature@850>280", "air_temperature@500>280", "air_temperature@850>280/24h max"),
     )
