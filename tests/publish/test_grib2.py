@@ -17,7 +17,7 @@ from publish.statistics import statistics
 from publish.writers import EncodedFile, WriterError, grib2
 from publish.writers.grib2 import octets
 from tests.publish.conftest import encode_frame
-from tests.publish.frames import LEVELS, make_frame, with_net_precipitation
+from tests.publish.frames import make_frame, with_net_precipitation
 
 Files = dict[tuple[str, str], EncodedFile]
 SMALL = ProductSettings(
