@@ -30,7 +30,7 @@ class Machine:
             "FORECAST__INTERVAL_HOURS": "2",
             "FORECAST__WINDOW_HOURS": "2",
             "PRODUCTS__LEVELS": "[500]",
-            "PRODUCTS__CHART_LEAD_HOURS": "[6]",
+            "CHARTS__LEAD_HOURS": "[6]",
         }
         self.environment = os.environ | {f"SIGMACAST_{name}": value for name, value in places.items()}
 
