@@ -5,7 +5,7 @@ Ranges and their answers: RFC 9110, sections 14 and 15.3.7; Retry-After: section
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -82,7 +82,7 @@ class HttpRemote:
         wanted = {"Range": f"bytes={part.offset}-{part.offset + part.length - 1}"}
         with self._answer("GET", timeout, wanted) as response:
             skip = self._offset_within(response, part)
-            yield from self._cut(blocks_of(response.raw, self.uri, timeout), skip, part)
+            yield from within(part, blocks_of(response.raw, self.uri, timeout), skip, self.uri)
 
     @contextmanager
     def _answer(
@@ -126,18 +126,19 @@ class HttpRemote:
         if before is not None and etag is not None and etag != before:
             raise Changed(f"{self.uri}: it was replaced while it was read ({before} by {etag}); fetch it again")
 
-    def _cut(self, blocks: Iterator[bytes], skip: int, part: Part) -> Iterator[bytes]:
-        """The blocks without the first `skip` bytes, up to the length of the part."""
-        left = part.length
-        for block in blocks:
-            kept = block[skip : skip + left]
-            skip = max(skip - len(block), 0)
-            left -= len(kept)
-            if kept:
-                yield kept
-            if left == 0:
-                return
-        raise Broken(f"{self.uri}: expected {part.length} bytes from {part.offset}, the last {left} did not come")
+
+def within(part: Part, blocks: Iterable[bytes], skip: int, uri: str) -> Iterator[bytes]:
+    """The blocks without the first `skip` bytes, up to the length of the part; raises Broken when they end before."""
+    left = part.length
+    for block in blocks:
+        kept = block[skip : skip + left]
+        skip = max(skip - len(block), 0)
+        left -= len(kept)
+        if kept:
+            yield kept
+        if left == 0:
+            return
+    raise Broken(f"{uri}: expected {part.length} bytes from {part.offset}, the last {left} did not come")
 
 
 def blocks_of(body: Any, uri: str, timeout: float) -> Iterator[bytes]:

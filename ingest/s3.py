@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from ingest.errors import Broken, Busy, Changed, Denied, Gone, NotYetAvailable, SourceError
 from ingest.feed import Part
-from ingest.http import blocks_of, retry_after
+from ingest.http import blocks_of, retry_after, within
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
@@ -68,17 +68,8 @@ class S3Remote:
         with _translated(self.uri):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key, Range=wanted, **condition)
         skip = self._offset_within(answer, part)
-        left = part.length
         with answer["Body"] as body:
-            for block in blocks_of(body, self.uri, timeout):
-                kept = block[skip : skip + left]
-                skip = max(skip - len(block), 0)
-                left -= len(kept)
-                if kept:
-                    yield kept
-                if left == 0:
-                    return
-        raise Broken(f"{self.uri}: expected {part.length} bytes from {part.offset}, the last {left} did not come")
+            yield from within(part, blocks_of(body, self.uri, timeout), skip, self.uri)
 
     def _offset_within(self, answer: dict[str, Any], part: Part) -> int:
         """How many bytes of the body come before the range; some servers send the whole object instead."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -98,7 +99,8 @@ def test_put_if_absent_refuses_a_taken_key_and_leaves_it_alone(store: Store):
     assert store.get("key") == b"first"
 
 
-def test_of_many_writers_of_an_absent_key_exactly_one_succeeds(reopen: OpenStore):
+def raced(reopen: OpenStore, key: str, refusal: type[Exception], **condition: Any) -> list[str]:
+    """What became of six writers that put the key at once: the name of each that succeeded, or `refused`."""
     outcomes: list[str] = []
     together = threading.Barrier(6)
 
@@ -106,9 +108,9 @@ def test_of_many_writers_of_an_absent_key_exactly_one_succeeds(reopen: OpenStore
         store = reopen()
         together.wait()
         try:
-            store.put("lock", f"writer {number}".encode(), if_absent=True)
+            store.put(key, f"writer {number}".encode(), **condition)
             outcomes.append(f"writer {number}")
-        except ObjectExists:
+        except refusal:
             outcomes.append("refused")
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
@@ -116,6 +118,11 @@ def test_of_many_writers_of_an_absent_key_exactly_one_succeeds(reopen: OpenStore
         thread.start()
     for thread in threads:
         thread.join()
+    return outcomes
+
+
+def test_of_many_writers_of_an_absent_key_exactly_one_succeeds(reopen: OpenStore):
+    outcomes = raced(reopen, "lock", ObjectExists, if_absent=True)
     assert sorted(outcomes)[:5] == ["refused"] * 5
     assert reopen().get("lock").decode() in outcomes
 
@@ -295,23 +302,7 @@ def test_a_whole_run_is_published_and_verifies_on_every_store(reopen: OpenStore)
 
 def test_a_version_is_replaced_by_exactly_one_of_many_writers(reopen: OpenStore):
     version = reopen().put("pointer", b"first").version
-    outcomes: list[str] = []
-    together = threading.Barrier(6)
-
-    def write(number: int) -> None:
-        store = reopen()
-        together.wait()
-        try:
-            store.put("pointer", f"writer {number}".encode(), if_version=version)
-            outcomes.append(f"writer {number}")
-        except ObjectChanged:
-            outcomes.append("refused")
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = raced(reopen, "pointer", ObjectChanged, if_version=version)
     assert sorted(outcomes)[:5] == ["refused"] * 5
     content, now = reopen().read("pointer")
     assert content.decode() in outcomes and now != version
