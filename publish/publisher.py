@@ -81,7 +81,7 @@ class Publisher:
         return self._layout.manifest
 
     @property
-    def _released(self) -> dict[str, PublishedObject]:
+    def _released(self) -> Mapping[str, PublishedObject]:
         if self._claim is not None:
             return self._claim.status.objects
         return {each.key: each for each in self._complete.objects} if self._complete else {}

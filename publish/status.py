@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from forecast.times import format_cycle, require_utc
@@ -65,8 +66,8 @@ class Status:
     def __post_init__(self) -> None:
         require_utc(self.init_time)
 
-    @property
-    def objects(self) -> dict[str, PublishedObject]:
+    @cached_property
+    def objects(self) -> Mapping[str, PublishedObject]:
         """Every object released, by key."""
         return {each.key: each for release in self.releases for each in release.objects}
 
