@@ -112,16 +112,21 @@ def _encoded(given: Example, short_name: str, level: int, values) -> bytes:
             eccodes.codes_set(handle, "number", given.member)
         eccodes.codes_set(handle, "shortName", short_name)
         eccodes.codes_set(handle, "level", level)
-        flat = np.asarray(values, dtype=float).ravel()
         eccodes.codes_set(handle, "bitsPerValue", 24)
-        if np.isnan(flat).any():
-            eccodes.codes_set(handle, "bitmapPresent", 1)
-            eccodes.codes_set(handle, "missingValue", 9999.0)
-            flat = np.where(np.isnan(flat), 9999.0, flat)
-        eccodes.codes_set_values(handle, flat)
+        set_values(handle, values)
         return eccodes.codes_get_message(handle)
     finally:
         eccodes.codes_release(handle)
+
+
+def set_values(handle, values):
+    """Values with NaN for missing ones, which a bitmap tells."""
+    flat = np.asarray(values, dtype=float).ravel()
+    if np.isnan(flat).any():
+        eccodes.codes_set(handle, "bitmapPresent", 1)
+        eccodes.codes_set(handle, "missingValue", 9999.0)
+        flat = np.where(np.isnan(flat), 9999.0, flat)
+    eccodes.codes_set_values(handle, flat)
 
 
 def _set_grid(handle, given):

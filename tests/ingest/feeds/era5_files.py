@@ -5,7 +5,6 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import eccodes
-import numpy as np
 
 from ingest.download import Transfer
 from ingest.feed import Item
@@ -84,12 +83,7 @@ def message(short_name, level, values, cycle, expver="0005"):
             "bitsPerValue": 16,
         }.items():
             eccodes.codes_set(handle, key, value)
-        flat = np.asarray(values, dtype=float).ravel()
-        if np.isnan(flat).any():
-            eccodes.codes_set(handle, "bitmapPresent", 1)
-            eccodes.codes_set(handle, "missingValue", 9999.0)
-            flat = np.where(np.isnan(flat), 9999.0, flat)
-        eccodes.codes_set_values(handle, flat)
+        examples.set_values(handle, values)
         return eccodes.codes_get_message(handle)
     finally:
         eccodes.codes_release(handle)
