@@ -4,8 +4,13 @@ runs ─┬─ stages ── attempts      one forecast of a cycle / one part of
       ├─ inputs                  what was read
       ├─ products                what was published
       ├─ member_losses           which members did not end, and why
-      └─ events                  every change of state and everything worth telling, in order
+      ├─ events                  every change of state and everything worth telling, in order
+      ├─ workers                 the processes that worked on it, and how each ended
+      ├─ orders                  cycles that somebody asked for: backfill, hindcast
+      └─ alerts                  what people were told is wrong, and that it is right again
 arrivals                         when each source's cycles were seen to be complete
+daemons                          the daemons there are, and when each was last alive
+api_keys                         who may change things through the API; of the secrets, hashes only
 """
 
 from datetime import datetime
@@ -64,6 +69,8 @@ class Run(Base):
     `lease_*` say which process may change the row; `lease_token` grows by one at every change of hands
     and fences off whoever held it before. `provenance` tells how each variable of the analysis was made. A
     published run may be retracted, superseded by another of its cycle, or pinned, which keeps its products.
+    `purpose` is forecast or hindcast; `failures` counts the tries that failed since it last went well, and
+    `next_try_at` tells when a daemon tries again, None for never by itself. `progress` is how far the run is.
     """
 
     __tablename__ = "runs"
@@ -90,6 +97,10 @@ class Run(Base):
     retracted_at: Mapped[datetime | None]
     superseded_by: Mapped[str | None] = mapped_column(String(80))
     pinned_at: Mapped[datetime | None]
+    purpose: Mapped[str] = mapped_column(String(16), default="forecast", server_default="forecast")
+    failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    next_try_at: Mapped[datetime | None]
+    progress: Mapped[Document | None]
     lease_token: Mapped[int] = mapped_column(Integer, default=0)
     lease_host: Mapped[str | None] = mapped_column(String(255))
     lease_pid: Mapped[int | None]
@@ -224,3 +235,98 @@ class Arrival(Base):
     init_time: Mapped[datetime] = mapped_column(primary_key=True)
     incomplete_at: Mapped[datetime | None]
     complete_at: Mapped[datetime | None]
+
+
+class Worker(Base):
+    """A process that worked on a run. `exit_code` is negative for a signal; `reason` says in words how it ended."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    exit_code: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    cpu_seconds: Mapped[float | None]
+    device_seconds: Mapped[float | None]
+    batch_size: Mapped[int | None]
+    log_path: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index("ix_workers_run_id_id", "run_id", "id"),)
+
+
+class Daemon(Base):
+    """A daemon, alive if it was seen lately."""
+
+    __tablename__ = "daemons"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    version: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+
+
+class Order(Base):
+    """A cycle that somebody asked for. `options` maps dotted keys of the configuration to values of their own."""
+
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    init_time: Mapped[datetime]
+    purpose: Mapped[str] = mapped_column(String(16))
+    options: Mapped[Document]
+    ordered_at: Mapped[datetime]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index("ix_orders_ended_at_init_time", "ended_at", "init_time"),)
+
+
+class Alert(Base):
+    """Something that people must know; one per kind and subject is open at a time."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(200))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
+    message: Mapped[str] = mapped_column(Text)
+    raised_at: Mapped[datetime]
+    told_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    resolution_told_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "uq_alerts_one_open",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("resolved_at IS NULL"),
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+    )
+
+
+class ApiKey(Base):
+    """A key of the API: its secret is known to its holder only."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    secret_sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[Document]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
