@@ -1,0 +1,1 @@
+"""Where workers run: one process per run, behind one protocol."""
