@@ -7,7 +7,7 @@ runs ─┬─ stages ── attempts      one forecast of a cycle / one part of
       ├─ events                  every change of state and everything worth telling, in order
       ├─ workers                 the processes that worked on it, and how each ended
       ├─ orders                  cycles that somebody asked for: backfill, hindcast
-      └─ alerts                  what people were told is wrong, and that it is right again
+      └─ alerts ── alert_notices what is wrong, and that it is right again / who was told of it
 arrivals                         when each source's cycles were seen to be complete
 daemons                          the daemons there are, and when each was last alive
 api_keys                         who may change things through the API; of the secrets, hashes only
@@ -315,6 +315,22 @@ class Alert(Base):
             postgresql_where=text("resolved_at IS NULL"),
         ),
     )
+
+
+class AlertNotice(Base):
+    """An alert told to one receiver: that it was raised, or resolved. Until `claimed_until` one process tries to, or
+    none does because the last try failed.
+    """
+
+    __tablename__ = "alert_notices"
+
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True)
+    turn: Mapped[str] = mapped_column(String(16), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    claimed_until: Mapped[datetime]
+    told_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class ApiKey(Base):

@@ -105,6 +105,20 @@ def _alerts() -> None:
         sqlite_where=unresolved,
         postgresql_where=unresolved,
     )
+    op.create_table(
+        "alert_notices",
+        sa.Column("alert_id", Number, nullable=False),
+        sa.Column("turn", sa.String(16), nullable=False),
+        sa.Column("channel", sa.String(16), nullable=False),
+        sa.Column("claimed_until", Moment, nullable=False),
+        sa.Column("told_at", Moment),
+        sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("error", sa.Text),
+        sa.PrimaryKeyConstraint("alert_id", "turn", "channel", name="pk_alert_notices"),
+        sa.ForeignKeyConstraint(
+            ["alert_id"], ["alerts.id"], ondelete="CASCADE", name="fk_alert_notices_alert_id_alerts"
+        ),
+    )
 
 
 def _api_keys() -> None:
@@ -124,7 +138,7 @@ def _api_keys() -> None:
 
 def downgrade() -> None:
     """Back to the revision before."""
-    for table in ("api_keys", "alerts", "orders", "daemons", "workers"):
+    for table in ("api_keys", "alert_notices", "alerts", "orders", "daemons", "workers"):
         op.drop_table(table)
     with op.batch_alter_table("runs") as runs:
         for column in ("progress", "next_try_at", "failures", "purpose"):

@@ -1,0 +1,70 @@
+"""What people must know, raised once and resolved once; `ops.alerting` tells them. docs/runbook.md says what to do."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+import db
+from db import alerts
+from ops import log
+
+LONGEST_SUBJECT = 200
+"""Letters of a subject that the table keeps."""
+
+
+class Kind(StrEnum):
+    """What is wrong; each kind has a paragraph in docs/runbook.md under its own name."""
+
+    LATE = "late"
+    FAILED = "failed"
+    POISON = "poison"
+    DEGRADED = "degraded"
+    DEVICE_LOST = "device-lost"
+    LEASE_LOST = "lease-lost"
+    DISK = "disk"
+    DATABASE = "database"
+    FEED = "feed"
+
+
+def runbook(kind: str) -> str:
+    """Where it stands what to do."""
+    return f"docs/runbook.md#{Kind(kind).value}"
+
+
+def raise_(
+    bound: Engine | Session, kind: str, subject: str, message: str, *, now: datetime, run_id: str | None = None
+) -> bool:
+    """Open an alert about a subject, such as a run or a cycle; whether none of this kind and subject was open.
+
+    Within the session's transaction; or with an engine in one of its own, which never raises for a database that
+    is away: an alert is no reason for what it tells of to fail. Raises ValueError for an unknown kind.
+    """
+    known, about, text = Kind(kind).value, subject[:LONGEST_SUBJECT], db.masked_url(message)
+    opened = _within(bound, lambda session: alerts.raise_(session, known, about, text, now, run_id) is not None)
+    if opened:
+        log.get().warning("alert", kind=known, subject=about, message=text, runbook=runbook(known))
+    return opened
+
+
+def resolve(bound: Engine | Session, kind: str, subject: str, *, now: datetime) -> bool:
+    """Close the open alert about a subject, as in `raise_`; whether there was one."""
+    known, about = Kind(kind).value, subject[:LONGEST_SUBJECT]
+    closed = _within(bound, lambda session: alerts.resolve(session, known, about, now))
+    if closed:
+        log.get().info("alert resolved", kind=known, subject=about)
+    return closed
+
+
+def _within(bound: Engine | Session, change: Callable[[Session], bool]) -> bool:
+    if isinstance(bound, Session):
+        return change(bound)
+    try:
+        with db.writing(bound) as session:
+            return change(session)
+    except SQLAlchemyError as error:
+        log.get().error("an alert could not be recorded", reason=" ".join(str(error).split())[:200])
+        return False
