@@ -25,16 +25,18 @@ class Habit:
     count: int
 
 
-def saw(session: Session, source: str, init_time: datetime, complete: bool, now: datetime) -> None:
-    """Note that a cycle was looked at; the first time that it was complete is kept."""
+def saw(
+    session: Session, source: str, init_time: datetime, complete: bool, now: datetime, missing: str | None = None
+) -> None:
+    """Note that a cycle was looked at, and what was missing; the first time that it was complete is kept."""
     row = session.get(Arrival, (source, init_time))
     if row is None:
         row = Arrival(source=source, init_time=init_time)
         session.add(row)
     if complete and row.complete_at is None:
-        row.complete_at = now
+        row.complete_at, row.missing = now, None
     elif not complete and row.complete_at is None:
-        row.incomplete_at = now
+        row.incomplete_at, row.missing = now, missing
     session.flush()
 
 

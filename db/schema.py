@@ -227,7 +227,7 @@ class Event(Base):
 
 
 class Arrival(Base):
-    """A cycle of a source: when it was last seen incomplete, and first seen complete."""
+    """A cycle of a source: when it was last seen incomplete and what was missing then, and first seen complete."""
 
     __tablename__ = "arrivals"
 
@@ -235,6 +235,7 @@ class Arrival(Base):
     init_time: Mapped[datetime] = mapped_column(primary_key=True)
     incomplete_at: Mapped[datetime | None]
     complete_at: Mapped[datetime | None]
+    missing: Mapped[str | None] = mapped_column(Text)
 
 
 class Worker(Base):

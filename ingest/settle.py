@@ -147,9 +147,14 @@ class Enquiry:
 
 def missing_text(answer: Availability) -> str:
     """What is missing and when it is expected, in words."""
-    total = len(answer.missing) + len(answer.present)
     when = f"{answer.expected_at:%Y-%m-%d %H:%M} UTC" if answer.expected_at else "at a time that nobody knows"
+    return f"lacks {missing_fields(answer)}, expected {when}"
+
+
+def missing_fields(answer: Availability) -> str:
+    """How many fields are missing, and which, in words."""
+    total = len(answer.missing) + len(answer.present)
     if not answer.present:
-        return f"lacks all {total} fields, expected {when}"
+        return f"all {total} fields"
     what = told(Place(*item) for item in in_order(answer.missing))
-    return f"lacks {len(answer.missing)} of {total} fields ({what}), expected {when}"
+    return f"{len(answer.missing)} of {total} fields ({what})"

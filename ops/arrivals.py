@@ -9,6 +9,7 @@ import db
 from db import arrivals
 from db.arrivals import Habit
 from ingest.feed import Availability
+from ingest.settle import missing_fields
 from ops.clock import Clock
 
 
@@ -22,7 +23,8 @@ class Arrivals:
     def __call__(self, feed: str, answer: Availability) -> Availability:
         """Note the answer; when fields are missing, expect them by what was learned, if anything was."""
         with db.writing(self._engine) as session:
-            arrivals.saw(session, feed, answer.cycle, answer.complete, self._clock())
+            missing = None if answer.complete else missing_fields(answer)
+            arrivals.saw(session, feed, answer.cycle, answer.complete, self._clock(), missing)
             learned = None if answer.complete else arrivals.habit(session, feed, answer.cycle.hour)
         if learned is None:
             return answer

@@ -6,6 +6,7 @@ import pytest
 
 import db
 from db import arrivals, migrate
+from db.schema import Arrival
 from tests.contracts.histories import CYCLE
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -64,3 +65,16 @@ def test_a_history_of_the_first_revision_is_brought_up(empty):
     migrate.upgrade_engine(empty, "0001")
     assert migrate.upgrade_engine(empty) == migrate.head()
     came(empty, 4 * HOUR)
+
+
+def test_what_was_missing_is_told_until_the_cycle_is_complete(history):
+    def row():
+        with db.reading(history) as session:
+            return session.get(Arrival, ("gfs", CYCLE))
+
+    with db.writing(history) as session:
+        arrivals.saw(session, "gfs", CYCLE, False, CYCLE + 3 * HOUR, "12 of 84 fields")
+    assert row().missing == "12 of 84 fields"
+    with db.writing(history) as session:
+        arrivals.saw(session, "gfs", CYCLE, True, CYCLE + 4 * HOUR)
+    assert row().missing is None

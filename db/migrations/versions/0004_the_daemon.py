@@ -21,6 +21,7 @@ def upgrade() -> None:
         runs.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
         runs.add_column(sa.Column("next_try_at", Moment))
         runs.add_column(sa.Column("progress", JsonDocument))
+    op.add_column("arrivals", sa.Column("missing", sa.Text))
     _workers()
     _daemons()
     _orders()
@@ -140,6 +141,8 @@ def downgrade() -> None:
     """Back to the revision before."""
     for table in ("api_keys", "alert_notices", "alerts", "orders", "daemons", "workers"):
         op.drop_table(table)
+    with op.batch_alter_table("arrivals") as arrivals:
+        arrivals.drop_column("missing")
     with op.batch_alter_table("runs") as runs:
         for column in ("progress", "next_try_at", "failures", "purpose"):
             runs.drop_column(column)
