@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from db import stages
 from db.errors import LeaseHeld, LeaseLost
-from db.runs import get, rows_changed, tell
+from db.runs import get, rows_changed, tell, transition
 from db.schema import Run
+from db.states import RunState
 
 DURATION = timedelta(seconds=60)
 """How long a lease holds without a heartbeat."""
@@ -39,6 +41,9 @@ class Lease:
 
 Death = Callable[[Owner], bool]
 """Says whether a process is known to be dead; False when it lives or nobody here can tell."""
+
+
+_NOBODY = {"lease_host": None, "lease_pid": None, "lease_process": None, "lease_expires_at": None}
 
 
 def holder(run: Run) -> Owner | None:
@@ -118,7 +123,7 @@ def renew(session: Session, lease: Lease, now: datetime, duration: timedelta = D
     )
     if rows_changed(session, statement) != 1:
         raise LeaseLost(
-            f"run {lease.run_id} is no longer this process's: its lease expired and another process has taken it"
+            f"run {lease.run_id} is no longer this process's: another process has taken it, or it was cancelled"
         )
 
 
@@ -139,13 +144,25 @@ def fence(session: Session, lease: Lease) -> None:
 
 def release(session: Session, lease: Lease) -> None:
     """Give the run back. The token stays, so that this lease never counts again."""
-    nobody = {
-        "lease_host": None,
-        "lease_pid": None,
-        "lease_process": None,
-        "lease_expires_at": None,
-    }
     rows_changed(
         session,
-        update(Run).where(Run.id == lease.run_id, Run.lease_token == lease.token).values(**nobody),
+        update(Run).where(Run.id == lease.run_id, Run.lease_token == lease.token).values(**_NOBODY),
     )
+
+
+def revoke(session: Session, run_id: str, now: datetime, message: str = "cancelled") -> None:
+    """Cancel a run, whoever has it: its process can write nothing any more and ends at its next sign of life.
+
+    Raises UnknownRun, and IllegalTransition for a run that is published or cancelled already.
+    """
+    transition(
+        session,
+        run_id,
+        RunState.CANCELLED,
+        now,
+        message=message,
+        lease_token=Run.lease_token + 1,
+        next_try_at=None,
+        **_NOBODY,
+    )
+    stages.interrupt_open(session, run_id, now)

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.leases import Owner
 from db.runs import rows_changed
 from db.schema import Attempt, Stage
 from db.states import AttemptState
+
+if TYPE_CHECKING:
+    from db.leases import Owner
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Try:
     number: int
 
 
-def begin(session: Session, run_id: str, stage: str, owner: Owner, now: datetime) -> Try:
+def begin(session: Session, run_id: str, stage: str, owner: "Owner", now: datetime) -> Try:
     """Open the next attempt at a stage."""
     last = session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id, Attempt.stage == stage))
     number = (last or 0) + 1

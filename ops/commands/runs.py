@@ -140,3 +140,23 @@ def _tell_rows(run: dict[str, Any]) -> None:
 def _attempt_cells(one: dict[str, Any]) -> tuple[Any, ...]:
     took = duration(one["started_at"], one["ended_at"])
     return one["stage"], one["number"], one["state"], moment(one["started_at"]), took, one["error"]
+
+
+@app.command("cancel")
+def cancel(
+    run: Annotated[str, typer.Argument(help="A run that has not ended well, by its name or the beginning of it.")],
+    reason: Annotated[str, typer.Option(help="Why, for the run's history.")] = "",
+    json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Cancel a run: whoever works on it is stopped, and nothing of it is published."""
+    import db
+    from db import leases, runs
+    from ops import history
+    from ops.clock import utc_now
+
+    with history.opened(settings_from(config).database) as engine, db.writing(engine) as session:
+        found = runs.find(session, run)
+        leases.revoke(session, found.id, utc_now(), f"cancelled by an operator{': ' if reason else ''}{reason}")
+        document = {"run": found.id, "state": "cancelled"}
+    as_json(document) if json else say(f"Run {document['run']} is cancelled.")

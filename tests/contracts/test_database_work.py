@@ -90,6 +90,31 @@ def test_a_released_run_is_free_and_its_old_lease_worthless(history, run):
         leases.acquire(session, run, OTHER, NOW, nobody_is_dead)
 
 
+def test_a_revoked_run_is_cancelled_and_its_process_can_write_nothing(history, run):
+    with db.writing(history) as session:
+        lease = leases.acquire(session, run, ME, NOW, nobody_is_dead)
+        runs.transition(session, run, RunState.RUNNING, NOW, token=lease.token)
+        stages.begin(session, run, "integrate", ME, NOW)
+    with db.writing(history) as session:
+        leases.revoke(session, run, NOW, "cancelled by an operator")
+    for forbidden in (leases.fence, lambda session, lease: leases.renew(session, lease, NOW)):
+        with pytest.raises(db.LeaseLost), db.writing(history) as session:
+            forbidden(session, lease)
+    with db.reading(history) as session:
+        row = runs.get(session, run)
+        assert (row.state, leases.holder(row), row.ended_at) == ("cancelled", None, NOW)
+        assert runs.events(session, run)[-1].message == "cancelled by an operator"
+        assert [one.state for one in stages.attempts(session, run)] == ["interrupted"]
+
+
+@pytest.mark.parametrize("ended", [RunState.PUBLISHED, RunState.CANCELLED])
+def test_what_is_published_or_cancelled_is_not_revoked(history, run, ended):
+    move_to(history, run, RunState.RUNNING, ended)
+    refused = pytest.raises(db.IllegalTransition, match=f"cannot become cancelled: it is {ended}")
+    with refused, db.writing(history) as session:
+        leases.revoke(session, run, NOW)
+
+
 def test_of_many_processes_that_want_a_run_one_gets_it(history, run):
     leases_got, refused = [], []
 
