@@ -26,6 +26,7 @@ from ops.notify_settings import NotifySettings
 from ops.quality_settings import QualitySettings
 from ops.section import Section
 from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
+from ops.web_settings import WebSettings
 
 PREFIX = "SIGMACAST_"
 DEFAULT_FILE = Path("sigmacast.toml")
@@ -204,6 +205,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
     lease: LeaseSettings = LeaseSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
