@@ -121,7 +121,10 @@ class Run(Base):
             postgresql_where=text(STANDING_SQL),
         ),
         Index("ix_runs_init_time_created_at", "init_time", "created_at"),
-        Index("ix_runs_state", "state"),
+        Index("ix_runs_init_time_id", "init_time", "id"),
+        Index("ix_runs_state_init_time_id", "state", "init_time", "id"),
+        Index("ix_runs_model_name_init_time_id", "model_name", "init_time", "id"),
+        Index("ix_runs_purpose_init_time_id", "purpose", "init_time", "id"),
         Index("ix_runs_created_at", "created_at"),
     )
 

@@ -13,6 +13,9 @@ depends_on = None
 Moment = sa.DateTime(timezone=True)
 Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
+LISTED_BY = [[*first, "init_time", "id"] for first in ([], ["state"], ["model_name"], ["purpose"])]
+"""Runs are listed by cycle and name: all of them, or those of a state, a model or a purpose."""
+
 
 def upgrade() -> None:
     """To this revision."""
@@ -21,6 +24,9 @@ def upgrade() -> None:
         runs.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
         runs.add_column(sa.Column("next_try_at", Moment))
         runs.add_column(sa.Column("progress", JsonDocument))
+        runs.drop_index("ix_runs_state")
+        for columns in LISTED_BY:
+            runs.create_index(f"ix_runs_{'_'.join(columns)}", columns)
     op.add_column("arrivals", sa.Column("missing", sa.Text))
     _workers()
     _daemons()
@@ -144,5 +150,8 @@ def downgrade() -> None:
     with op.batch_alter_table("arrivals") as arrivals:
         arrivals.drop_column("missing")
     with op.batch_alter_table("runs") as runs:
+        for columns in LISTED_BY:
+            runs.drop_index(f"ix_runs_{'_'.join(columns)}")
+        runs.create_index("ix_runs_state", ["state"])
         for column in ("progress", "next_try_at", "failures", "purpose"):
             runs.drop_column(column)
