@@ -242,7 +242,9 @@ class Arrival(Base):
 
 
 class Worker(Base):
-    """A process that worked on a run. `exit_code` is negative for a signal; `reason` says in words how it ended."""
+    """A process that worked on a run. `exit_code` is negative for a signal; `reason` says in words how it ended, and
+    `kind` in one (`ops.executors.base.Kind`). `batch_size` is how many members it advanced together at the last.
+    """
 
     __tablename__ = "workers"
 
@@ -253,6 +255,7 @@ class Worker(Base):
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     exit_code: Mapped[int | None]
+    kind: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     cpu_seconds: Mapped[float | None]

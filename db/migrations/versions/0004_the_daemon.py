@@ -45,6 +45,7 @@ def _workers() -> None:
         sa.Column("started_at", Moment, nullable=False),
         sa.Column("ended_at", Moment),
         sa.Column("exit_code", sa.Integer),
+        sa.Column("kind", sa.String(16)),
         sa.Column("reason", sa.Text),
         sa.Column("peak_memory_bytes", sa.BigInteger),
         sa.Column("cpu_seconds", sa.Double),
