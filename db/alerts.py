@@ -50,10 +50,10 @@ def raise_(
     return alert
 
 
-def resolve(session: Session, kind: str, subject: str, now: datetime) -> bool:
+def resolve(session: Session, kind: str, subject: str, now: datetime, reason: str = "") -> bool:
     """Close the open alert of this kind and subject; whether there was one."""
     statement = update(Alert).where(Alert.kind == kind, Alert.subject == subject, Alert.resolved_at.is_(None))
-    return rows_changed(session, statement.values(resolved_at=now)) == 1
+    return rows_changed(session, statement.values(resolved_at=now, resolution=reason or None)) == 1
 
 
 def find(session: Session, kind: str, subject: str) -> Alert | None:

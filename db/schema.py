@@ -226,7 +226,7 @@ class Event(Base):
     state: Mapped[str | None] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_events_run_id_id", "run_id", "id"),)
+    __table_args__ = (Index("ix_events_run_id_id", "run_id", "id"), Index("ix_events_kind_at", "kind", "at"))
 
 
 class Arrival(Base):
@@ -310,6 +310,7 @@ class Alert(Base):
     raised_at: Mapped[datetime]
     told_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
+    resolution: Mapped[str | None] = mapped_column(Text)
     resolution_told_at: Mapped[datetime | None]
 
     __table_args__ = (

@@ -50,12 +50,12 @@ def raise_(
     return opened
 
 
-def resolve(bound: Engine | Session, kind: str, subject: str, *, now: datetime) -> bool:
-    """Close the open alert about a subject, as in `raise_`; whether there was one."""
-    known, about = Kind(kind).value, subject[:LONGEST_SUBJECT]
-    closed = _within(bound, lambda session: alerts.resolve(session, known, about, now))
+def resolve(bound: Engine | Session, kind: str, subject: str, *, now: datetime, reason: str = "") -> bool:
+    """Close the open alert about a subject, as in `raise_`, and say why it is right again; whether there was one."""
+    known, about, text = Kind(kind).value, subject[:LONGEST_SUBJECT], db.masked_url(reason)
+    closed = _within(bound, lambda session: alerts.resolve(session, known, about, now, text))
     if closed:
-        log.get().info("alert resolved", kind=known, subject=about)
+        log.get().info("alert resolved", kind=known, subject=about, reason=text)
     return closed
 
 

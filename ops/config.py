@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ops.alert_settings import AlertSettings
 from ops.errors import ConfigurationError
 from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
 from ops.notify_settings import NotifySettings
@@ -205,6 +206,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
     lease: LeaseSettings = LeaseSettings()
+    alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 

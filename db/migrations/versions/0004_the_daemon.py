@@ -33,6 +33,7 @@ def upgrade() -> None:
     _orders()
     _alerts()
     _api_keys()
+    op.create_index("ix_events_kind_at", "events", ["kind", "at"])
 
 
 def _workers() -> None:
@@ -100,6 +101,7 @@ def _alerts() -> None:
         sa.Column("raised_at", Moment, nullable=False),
         sa.Column("told_at", Moment),
         sa.Column("resolved_at", Moment),
+        sa.Column("resolution", sa.Text),
         sa.Column("resolution_told_at", Moment),
         sa.PrimaryKeyConstraint("id", name="pk_alerts"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="SET NULL", name="fk_alerts_run_id_runs"),
@@ -146,6 +148,7 @@ def _api_keys() -> None:
 
 def downgrade() -> None:
     """Back to the revision before."""
+    op.drop_index("ix_events_kind_at", table_name="events")
     for table in ("api_keys", "alert_notices", "alerts", "orders", "daemons", "workers"):
         op.drop_table(table)
     with op.batch_alter_table("arrivals") as arrivals:
