@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Update, func, literal, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, func, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -41,12 +41,16 @@ class NewRun:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which runs to list; None means any. `since` and `until` bound the cycle, both inclusive."""
+    """Which runs to list; None means any. `since` and `until` bound the cycle, `created_*` its making; inclusive."""
 
     state: RunState | None = None
     model: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    source: str | None = None
+    purpose: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
 
 
 def create(session: Session, new: NewRun, now: datetime) -> Run:
@@ -134,21 +138,30 @@ def cancelled_alike(session: Session, identity: Identity) -> list[str]:
     return sorted(session.scalars(cancelled))
 
 
-def search(session: Session, filters: Filters | None = None, limit: int = 50) -> Sequence[Run]:
-    """Runs that pass the filters, the last created first, at most `limit`."""
+def search(
+    session: Session, filters: Filters | None = None, limit: int = 50, after: Run | None = None
+) -> Sequence[Run]:
+    """Runs that pass the filters, the last created first, at most `limit`; with `after`, those that follow this one."""
     query = select(Run).where(*_conditions(filters or Filters()))
+    if after is not None:
+        query = query.where(tuple_(Run.created_at, Run.id) < tuple_(literal(after.created_at, UTCDateTime()), after.id))
     return session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)).all()
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    conditions = [] if filters.state is None else [Run.state == filters.state.value]
-    if filters.model is not None:
-        conditions.append(Run.model_name == filters.model)
-    if filters.since is not None:
-        conditions.append(Run.init_time >= filters.since)
-    if filters.until is not None:
-        conditions.append(Run.init_time <= filters.until)
-    return conditions
+    equal: list[tuple[Any, Any]] = [
+        (Run.state, filters.state),
+        (Run.model_name, filters.model),
+        (Run.source, filters.source),
+        (Run.purpose, filters.purpose),
+    ]
+    least = [(Run.init_time, filters.since), (Run.created_at, filters.created_since)]
+    most = [(Run.init_time, filters.until), (Run.created_at, filters.created_until)]
+    return [
+        *(column == value for column, value in equal if value is not None),
+        *(column >= value for column, value in least if value is not None),
+        *(column <= value for column, value in most if value is not None),
+    ]
 
 
 def transition(
@@ -177,6 +190,21 @@ def transition(
             + ("" if token in (None, run.lease_token) else ", and another process has taken it over")
         )
     tell(session, run_id, now, "state", message or to.value, to)
+
+
+def try_again(session: Session, run_id: str, now: datetime, message: str) -> None:
+    """Let a daemon go on at once with a run that failed or was interrupted, however often it failed before.
+
+    Raises UnknownRun, and IllegalTransition for a run in another state.
+    """
+    again = (RunState.FAILED.value, RunState.INTERRUPTED.value)
+    statement = update(Run).where(Run.id == run_id, Run.state.in_(again)).values(next_try_at=now, failures=0)
+    if rows_changed(session, statement) != 1:
+        raise IllegalTransition(
+            f"run {run_id} cannot be tried again: it is {get(session, run_id).state}, and only a failed or "
+            "interrupted run can"
+        )
+    tell(session, run_id, now, "retry", message)
 
 
 def _times(to: RunState, now: datetime) -> dict[str, Any]:

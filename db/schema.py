@@ -70,7 +70,8 @@ class Run(Base):
     and fences off whoever held it before. `provenance` tells how each variable of the analysis was made. A
     published run may be retracted, superseded by another of its cycle, or pinned, which keeps its products.
     `purpose` is forecast or hindcast; `failures` counts the tries that failed since it last went well, and
-    `next_try_at` tells when a daemon tries again, None for never by itself. `progress` is how far the run is.
+    `next_try_at` tells when a daemon tries again, None for never by itself. `progress` is how far the run is, and
+    `work_bytes` what its work directory held when the forecast was complete.
     """
 
     __tablename__ = "runs"
@@ -101,6 +102,7 @@ class Run(Base):
     failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     next_try_at: Mapped[datetime | None]
     progress: Mapped[Document | None]
+    work_bytes: Mapped[int | None] = mapped_column(BigInteger)
     lease_token: Mapped[int] = mapped_column(Integer, default=0)
     lease_host: Mapped[str | None] = mapped_column(String(255))
     lease_pid: Mapped[int | None]

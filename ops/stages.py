@@ -333,10 +333,16 @@ def finish(work: Work, publisher: Publisher) -> Manifest:
         _record_chart_failures(work, publisher.chart_failures)
         _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
         publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
+        work.recorder.amend(work_bytes=_bytes_below(work.directory))
     for directory in (work.restart_directory, work.window_directory):
         shutil.rmtree(directory, ignore_errors=True)
     forget_members(work.directory)
     return manifest
+
+
+def _bytes_below(directory: Path) -> int:
+    """Size of the files in a directory and below it."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _record_chart_failures(work: Work, failures: tuple[str, ...]) -> None:

@@ -256,8 +256,41 @@ def test_runs_are_listed_last_first_and_filtered(history):
     assert listed(state=RunState.RUNNING) == ["run-1"]
     assert listed(model="other") == ["run-3"]
     assert listed(since=CYCLE + timedelta(hours=6), until=CYCLE + timedelta(hours=12)) == ["run-2", "run-1"]
+    assert listed(source="files", purpose="forecast") == ["run-3", "run-2", "run-1", "run-0"]
+    assert listed(source="gfs") == listed(purpose="hindcast") == []
+    made = {"created_since": NOW + timedelta(minutes=1), "created_until": NOW + timedelta(minutes=2)}
+    assert listed(**made) == ["run-2", "run-1"]
+
+
+def test_pages_of_runs_join_even_where_runs_were_made_at_one_moment(history):
+    for number in range(7):
+        new = replace(NEW, id=f"run-{number}", identity=replace(NEW.identity, config_hash=f"{number}" * 64))
+        with db.writing(history) as session:
+            runs.create(session, new, NOW + timedelta(minutes=number // 3))
+    found: list[str] = []
     with db.reading(history) as session:
-        assert [run.id for run in runs.search(session, limit=2)] == ["run-3", "run-2"]
+        page = runs.search(session, limit=2)
+        while page:
+            found += [run.id for run in page]
+            page = runs.search(session, limit=2, after=page[-1])
+    assert found == [f"run-{number}" for number in range(6, -1, -1)]
+
+
+def test_a_failed_run_is_due_again_at_once_when_it_is_to_be_tried_again(history, run):
+    move_to(history, run, RunState.RUNNING, RunState.FAILED)
+    with db.writing(history) as session:
+        runs.amend(session, run, failures=5)
+        runs.try_again(session, run, NOW, "tried again by an operator")
+        row = runs.get(session, run)
+        assert (row.failures, row.next_try_at, row.state) == (0, NOW, "failed")
+        assert runs.events(session, run)[-1].message == "tried again by an operator"
+
+
+def test_a_run_that_is_running_is_not_tried_again(history, run):
+    move_to(history, run, RunState.RUNNING)
+    refused = pytest.raises(db.IllegalTransition, match="cannot be tried again: it is running")
+    with refused, db.writing(history) as session:
+        runs.try_again(session, run, NOW, "again")
 
 
 def test_a_run_answers_to_the_beginning_of_its_name(history, run):

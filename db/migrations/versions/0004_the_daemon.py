@@ -24,6 +24,7 @@ def upgrade() -> None:
         runs.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
         runs.add_column(sa.Column("next_try_at", Moment))
         runs.add_column(sa.Column("progress", JsonDocument))
+        runs.add_column(sa.Column("work_bytes", sa.BigInteger))
         runs.drop_index("ix_runs_state")
         for columns in LISTED_BY:
             runs.create_index(f"ix_runs_{'_'.join(columns)}", columns)
@@ -157,5 +158,5 @@ def downgrade() -> None:
         for columns in LISTED_BY:
             runs.drop_index(f"ix_runs_{'_'.join(columns)}")
         runs.create_index("ix_runs_state", ["state"])
-        for column in ("progress", "next_try_at", "failures", "purpose"):
+        for column in ("work_bytes", "progress", "next_try_at", "failures", "purpose"):
             runs.drop_column(column)
