@@ -15,7 +15,7 @@ Errors, by what the caller should do::
         └── LeaseLost         stop at once: another process has taken the run over
 """
 
-from db.connection import engine, masked_url, reading, writing
+from db.connection import engine, masked_url, reading, require_url, writing
 from db.errors import (
     DatabaseError,
     IllegalTransition,
@@ -39,5 +39,6 @@ __all__ = [
     "engine",
     "masked_url",
     "reading",
+    "require_url",
     "writing",
 ]

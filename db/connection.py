@@ -36,16 +36,24 @@ def engine(url: str) -> Engine:
 
     Raises DatabaseError when the URL names another database or is none.
     """
-    parsed = _parse(url)
+    parsed = require_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    if parsed.get_backend_name() == "postgresql":
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
-        )
-    raise DatabaseError(f"expected a sqlite or postgresql database URL, got {masked_url(url)}")
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+
+
+def require_url(url: str) -> URL:
+    """The address of a database that a history can be kept in. Raises DatabaseError for any other."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"expected a sqlite or postgresql database URL, got {masked_url(url)}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise DatabaseError("the run history needs a file: expected a URL such as sqlite:///var/sigmacast.db")
+    return parsed
 
 
 def _parse(url: str) -> URL:
@@ -65,8 +73,6 @@ def masked_url(url: str) -> str:
 
 
 def _sqlite(url: URL) -> Engine:
-    if url.database in (None, "", ":memory:"):
-        raise DatabaseError("the run history needs a file: expected a URL such as sqlite:///var/sigmacast.db")
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(made, "connect", _prepare_sqlite)

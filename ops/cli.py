@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import database, ingest, models, product_care, product_proof, products, run, runs
+from ops.commands import configuration, database, ingest, models, product_care, product_proof, products, run, runs
 from ops.commands.doctor import doctor
 from ops.errors import ExitCode
 
@@ -35,6 +35,7 @@ for _command in (
     products.app.command(_command.__name__)(_command)
 app.add_typer(models.app, name="models")
 app.add_typer(database.app, name="db")
+app.add_typer(configuration.app, name="config")
 app.command("doctor")(doctor)
 
 DEBUG = "--debug"

@@ -1,14 +1,15 @@
 """The configuration: one frozen tree, from a TOML file and the environment; docs/configuration.md lists its keys.
 
-The environment goes before the file, and options of a command before both. A key that does not exist is an error.
+Credentials go before the file, the environment before both, options of a command before all. A key that does not exist
+is an error.
 """
 
 import difflib
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -23,6 +24,18 @@ from pydantic_settings import (
 from ops.alert_settings import AlertSettings
 from ops.errors import ConfigurationError
 from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
+from ops.layers import (
+    CREDENTIALS_VARIABLE,
+    DEFAULT,
+    FILE_SUFFIX,
+    Layer,
+    Origin,
+    from_credentials,
+    from_file,
+    merged,
+    nested,
+    unfolded,
+)
 from ops.notify_settings import NotifySettings
 from ops.quality_settings import QualitySettings
 from ops.section import Section
@@ -223,7 +236,17 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-Tree = dict[str, Any]
+@dataclass(frozen=True)
+class Resolved:
+    """The configuration, the file it was read from, and where each value that is no default comes from."""
+
+    settings: Settings
+    file: Path | None
+    origins: Mapping[str, Origin]
+
+    def origin(self, key: str) -> Origin:
+        """Where the value of a dotted key comes from."""
+        return self.origins.get(key, DEFAULT)
 
 
 def load(path: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:
@@ -232,28 +255,50 @@ def load(path: Path | None = None, options: Mapping[str, Any] | None = None) -> 
     `options` maps dotted keys such as "forecast.members" to values; None leaves a setting alone.
     Raises ConfigurationError that names the key, its origin and the nearest key that exists.
     """
+    return resolve(path, options).settings
+
+
+def resolve(path: Path | None = None, options: Mapping[str, Any] | None = None) -> Resolved:
+    """As `load`, with the origin of each value."""
     file = _file(path)
-    layers = {
-        f"in {file}": _read(file) if file else {},
-        "in the environment": _environment(),
-        "among the options": _nested(options or {}),
-    }
-    merged: Tree = {}
-    for tree in layers.values():
-        _merge(merged, tree)
+    secrets = secret_keys()
+    layers = [from_file(file)] if file else []
+    if directory := os.environ.get(CREDENTIALS_VARIABLE):
+        layers.append(from_credentials(directory, secrets))
+    layers += [_environment(), Layer("option", "among the options", nested(options or {}))]
+    layers = [unfolded(layer, secrets) for layer in layers]
     try:
-        return Settings(**merged)
+        settings = Settings(**merged(layers))
     except ValidationError as error:
         raise ConfigurationError("; ".join(_complaint(detail, layers) for detail in error.errors())) from None
+    origins = {key: layer.origin(key) for layer in layers for key in _own_keys() if layer.has(key)}
+    return Resolved(settings, file, origins)
+
+
+def _own_keys() -> dict[str, Any]:
+    """Every key that is an attribute of the tree, with its field."""
+    sections = Settings.model_fields.items()
+    return {
+        f"{section}.{name}": part
+        for section, field in sections
+        for name, part in type(field.default).model_fields.items()
+    }
+
+
+def secret_keys() -> tuple[str, ...]:
+    """The keys whose values are shown nowhere."""
+    fields = _own_keys().items()
+    return tuple(key for key, part in fields if SecretStr in (part.annotation, *get_args(part.annotation)))
 
 
 def known_keys() -> dict[str, tuple[Any, str]]:
-    """Every key with its default and its description."""
-    found = {}
-    for section, field in Settings.model_fields.items():
-        parts = type(field.default).model_fields
-        found |= {f"{section}.{name}": (part.default, part.description or "") for name, part in parts.items()}
-    return found
+    """Every key with its default and its description; each secret may also be given as a file, see `file_keys`."""
+    return {key: (part.default, part.description or "") for key, part in _own_keys().items()}
+
+
+def file_keys() -> tuple[str, ...]:
+    """The keys under which files that hold secrets are named."""
+    return tuple(key + FILE_SUFFIX for key in secret_keys())
 
 
 def _file(path: Path | None) -> Path | None:
@@ -266,27 +311,22 @@ def _file(path: Path | None) -> Path | None:
     return path
 
 
-def _read(path: Path) -> Tree:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"the configuration file {path} cannot be read as TOML: {error}") from None
-
-
-def _environment() -> Tree:
+def _environment() -> Layer:
     variables = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in NO_SETTINGS]
     sections = tuple(f"{PREFIX}{section.upper()}__" for section in Settings.model_fields)
     for name in variables:
         if not name.upper().startswith(sections):
             raise ConfigurationError(f"the environment variable {name} is no setting{_nearest_variable(name)}")
     try:
-        return EnvSettingsSource(Settings)()
+        tree = EnvSettingsSource(Settings)()
     except SettingsError as error:
         raise ConfigurationError(f"in the environment: {error}; lists are written as JSON, e.g. [500, 850]") from None
+    names = {name.upper().removeprefix(PREFIX).lower().replace("__", "."): name for name in variables}
+    return Layer("environment", "in the environment", tree, names)
 
 
 def _nearest_variable(name: str) -> str:
-    known = [PREFIX + key.replace(".", "__").upper() for key in known_keys()]
+    known = [PREFIX + key.replace(".", "__").upper() for key in (*known_keys(), *file_keys())]
     return _suggestion(name.upper(), known)
 
 
@@ -295,38 +335,13 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f"; the nearest one is {nearest[0]}" if nearest else ""
 
 
-def _nested(options: Mapping[str, Any]) -> Tree:
-    tree: Tree = {}
-    for key, value in options.items():
-        if value is not None:
-            section, _, name = key.partition(".")
-            tree.setdefault(section, {})[name] = value
-    return tree
-
-
-def _merge(into: Tree, tree: Tree) -> None:
-    for key, value in tree.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = dict(value) if isinstance(value, dict) else value
-
-
-def _complaint(detail: ErrorDetails, layers: Mapping[str, Tree]) -> str:
+def _complaint(detail: ErrorDetails, layers: Sequence[Layer]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
-    origin = next((where for where in list(layers)[::-1] if _holds(layers[where], detail["loc"])), "")
+    first_two = ".".join(str(part) for part in detail["loc"][:2])
+    origin = next((layer.phrase for layer in reversed(layers) if layer.has(first_two)), "")
     if detail["type"] == "extra_forbidden":
-        known = list(known_keys()) if "." in key else list(Settings.model_fields)
+        known = [*known_keys(), *file_keys()] if "." in key else list(Settings.model_fields)
         return f"unknown key {key} {origin}{_suggestion(key, known)}"
-    hidden = "url" in key or "secret" in key or isinstance(detail["input"], dict)
+    hidden = first_two in secret_keys() or "url" in key or isinstance(detail["input"], dict)
     shown = "" if hidden else f", got {detail['input']!r}"
     return f"the setting {key} {origin} is wrong: {detail['msg'].removeprefix('Value error, ')}{shown}"
-
-
-def _holds(tree: Any, location: tuple[int | str, ...]) -> bool:
-    parts: Iterator[int | str] = iter(location[:2])
-    for part in parts:
-        if not isinstance(tree, dict) or part not in tree:
-            return False
-        tree = tree[part]
-    return True

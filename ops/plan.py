@@ -59,11 +59,17 @@ class Plan:
 
 def plan(settings: Settings, checkpoint: Checkpoint, cycle: datetime) -> Plan:
     """Settle a run. Raises ConfigurationError for settings that do not fit together, InputRefused for no input."""
+    spec = specification(settings, checkpoint.sha256, cycle)
+    return Plan(settings, checkpoint, spec, Identity(checkpoint.sha256, cycle, _config_hash(settings, spec)))
+
+
+def specification(settings: Settings, model_hash: str, cycle: datetime) -> ForecastSpec:
+    """What is forecast. Raises ConfigurationError for settings that do not fit together."""
     wanted = settings.forecast
     try:
-        spec = ForecastSpec(
+        return ForecastSpec(
             init_time=cycle,
-            model_hash=checkpoint.sha256,
+            model_hash=model_hash,
             members=wanted.members,
             duration=timedelta(days=wanted.days),
             interval=timedelta(hours=wanted.interval_hours),
@@ -73,7 +79,6 @@ def plan(settings: Settings, checkpoint: Checkpoint, cycle: datetime) -> Plan:
         )
     except ValueError as error:
         raise ConfigurationError(f"the forecast's settings do not fit together: {error}") from error
-    return Plan(settings, checkpoint, spec, Identity(checkpoint.sha256, cycle, _config_hash(settings, spec)))
 
 
 def _config_hash(settings: Settings, spec: ForecastSpec) -> str:

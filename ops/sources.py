@@ -33,6 +33,11 @@ def opened(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) 
     """The source. Raises ConfigurationError when it is unknown or not as it should be."""
     if is_chain(settings):
         return chain(settings, engine, clock, progress)
+    return without_feeds(settings)
+
+
+def without_feeds(settings: Settings) -> Source:
+    """A source of files. Raises ConfigurationError when it is unknown or not as it should be."""
     if settings.ingest.initial_conditions == "ens":
         raise ConfigurationError(
             f"ingest.initial_conditions: the source {settings.source.name} has no perturbed analyses; take ecmwf"
@@ -43,8 +48,8 @@ def opened(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) 
         raise ConfigurationError(f"the source cannot be opened: {error}; feeds are {', '.join(CHAINS)}") from error
 
 
-def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -> ChainSource:
-    """The source as a chain of feeds. Raises ConfigurationError for one that is none."""
+def feed_names(settings: Settings) -> tuple[FeedName, ...]:
+    """The feeds of the source, in order of preference. Raises ConfigurationError for one that is not made of feeds."""
     name, wanted = settings.source.name, settings.ingest
     if not is_chain(settings):
         raise ConfigurationError(f"the source {name} takes no feeds and has no plan: give {', '.join(CHAINS)}")
@@ -55,6 +60,12 @@ def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -
         )
     if wanted.initial_conditions == "ens" and name != "ecmwf":
         raise ConfigurationError(f"ingest.initial_conditions: {name} has no perturbed analyses; take the source ecmwf")
+    return names
+
+
+def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -> ChainSource:
+    """The source as a chain of feeds. Raises ConfigurationError for one that is none."""
+    name, wanted, names = settings.source.name, settings.ingest, feed_names(settings)
     cache = InputCache(wanted.cache, int(wanted.cache_gib * 2**30))
     terms = Terms(wanted.degraded, timedelta(hours=wanted.max_age_hours), timedelta(days=wanted.max_forcing_age_days))
     return ChainSource(

@@ -23,7 +23,7 @@ from ingest.outlook import read_climatology
 from ingest.quality import Report
 from ingest.source import ModelNeeds, Source
 from ops import gate, log, publications
-from ops.errors import ConfigurationError, RunFailed
+from ops.errors import RunFailed
 from ops.forecaster import Forecast, Forecaster
 from ops.heartbeat import Heartbeat
 from ops.plan import Plan
@@ -36,7 +36,6 @@ from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
 from publish.product import ProductError, ProductSettings
 from publish.publisher import Publisher
-from publish.signature import InvalidKeyFile, Signer
 from publish.stores import Store
 
 FETCH, INTEGRATE, FINISH = "fetch", "integrate", "finish"
@@ -184,16 +183,8 @@ def open_publisher(work: Work, start: Start) -> Publisher:
         work.recorder.clock,
         token=work.recorder.token,
         given_up=given_up,
-        signer=_signer(work),
+        signer=work.plan.settings.signing.signer(),
     )
-
-
-def _signer(work: Work) -> Signer | None:
-    path = work.plan.settings.signing.key
-    try:
-        return Signer.from_file(path) if path else None
-    except InvalidKeyFile as error:
-        raise ConfigurationError(f"signing.key: {error}") from None
 
 
 def run_info(work: Work, start: Start) -> RunInfo:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ops.errors import ConfigurationError
 from ops.section import Section
 
 if TYPE_CHECKING:
     from publish.retention import Policy
+    from publish.signature import Signer
     from publish.stores import Store
 
 
@@ -61,6 +63,17 @@ class SigningSettings(Section):
     key: Path | None = Field(
         default=None, description="File with the Ed25519 private key (PEM) that signs manifests; unset: none is signed."
     )
+
+    def signer(self) -> "Signer | None":
+        """What signs manifests, None when nothing does. Raises ConfigurationError."""
+        if self.key is None:
+            return None
+        from publish.signature import InvalidKeyFile, Signer
+
+        try:
+            return Signer.from_file(self.key)
+        except InvalidKeyFile as error:
+            raise ConfigurationError(f"signing.key: {error}") from None
 
 
 class RetentionSettings(Section):

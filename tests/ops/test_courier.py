@@ -121,19 +121,9 @@ def test_the_secret_is_in_no_log_line_and_no_error(tmp_path, capsys):
     assert "s3cret" not in repr(settings) and "t0ken" not in repr(settings)
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"url": "gopher://x"}, "notify.url: expected the address"),
-        ({"url": "http://x", "secret": "a", "secret_file": Path("b")}, "got both"),
-        ({"url": "http://x", "secret_file": Path("nowhere")}, "nowhere cannot be read"),
-        ({"url": "http://x", "secret_file": Path("/dev/null")}, "found nothing"),
-    ],
-)
-def test_a_wrong_setting_is_told(options, complaint):
-    settings = load(options={f"notify.{name}": value for name, value in options.items()})
-    with pytest.raises(ConfigurationError, match=complaint):
-        settings.notify.webhook()
+def test_a_wrong_address_is_told():
+    with pytest.raises(ConfigurationError, match="notify.url: expected the address"):
+        load(options={"notify.url": "gopher://x"}).notify.webhook()
 
 
 def test_the_secret_may_be_in_a_file(tmp_path):
