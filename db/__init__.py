@@ -8,6 +8,7 @@ Errors, by what the caller should do::
     DatabaseError             say it and stop
     ├── SchemaMismatch        run `sigmacast db upgrade`, or a newer sigmacast
     ├── UnknownRun            correct the run's name
+    ├── UnknownOrder          correct the order's number
     ├── RunExists             use the run that is there
     ├── IllegalTransition     read the run's state again
     └── LeaseError
@@ -24,6 +25,7 @@ from db.errors import (
     LeaseLost,
     RunExists,
     SchemaMismatch,
+    UnknownOrder,
     UnknownRun,
 )
 
@@ -35,6 +37,7 @@ __all__ = [
     "LeaseLost",
     "RunExists",
     "SchemaMismatch",
+    "UnknownOrder",
     "UnknownRun",
     "engine",
     "masked_url",

@@ -13,6 +13,10 @@ class UnknownRun(DatabaseError):
     """No run, or more than one, answers to the name."""
 
 
+class UnknownOrder(DatabaseError):
+    """There is no open order of this number."""
+
+
 class RunExists(DatabaseError):
     """An active or published run of this model, cycle and configuration is there already: use that one."""
 

@@ -7,6 +7,7 @@ transaction, so a process that slept through the end of its lease cannot write a
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -150,6 +151,11 @@ def release(session: Session, lease: Lease) -> None:
     )
 
 
+def freed() -> dict[str, Any]:
+    """The columns to set so that nobody holds a run, and whoever held it can write no more."""
+    return {"lease_token": Run.lease_token + 1, **_NOBODY}
+
+
 def revoke(session: Session, run_id: str, now: datetime, message: str = "cancelled") -> None:
     """Cancel a run, whoever has it: its process can write nothing any more and ends at its next sign of life.
 
@@ -161,8 +167,7 @@ def revoke(session: Session, run_id: str, now: datetime, message: str = "cancell
         RunState.CANCELLED,
         now,
         message=message,
-        lease_token=Run.lease_token + 1,
         next_try_at=None,
-        **_NOBODY,
+        **freed(),
     )
     stages.interrupt_open(session, run_id, now)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Update, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, Update, func, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -37,6 +37,8 @@ class NewRun:
     spec: Document
     seeds: Document | None = None
     software: Document | None = None
+    purpose: str = "forecast"
+    next_try_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def create(session: Session, new: NewRun, now: datetime) -> Run:
         spec=new.spec,
         seeds=new.seeds,
         software=new.software,
+        purpose=new.purpose,
+        next_try_at=new.next_try_at,
         created_at=now,
         lease_token=0,
     )
@@ -113,13 +117,7 @@ def with_identity(session: Session, identity: Identity) -> Run | None:
     """The active or published run of this identity, or else the failed one that was created last; none retracted."""
     same = (
         select(Run)
-        .where(
-            Run.model_hash == identity.model_hash,
-            Run.init_time == identity.init_time,
-            Run.config_hash == identity.config_hash,
-            Run.state != RunState.CANCELLED.value,
-            Run.retracted_at.is_(None),
-        )
+        .where(*_same(identity), Run.state != RunState.CANCELLED.value, Run.retracted_at.is_(None))
         .order_by(Run.created_at.desc(), Run.id.desc())
     )
     runs = session.scalars(same).all()
@@ -127,15 +125,24 @@ def with_identity(session: Session, identity: Identity) -> Run | None:
     return next(iter([*standing, *runs]), None)
 
 
-def cancelled_alike(session: Session, identity: Identity) -> list[str]:
-    """The names of the cancelled runs of this identity."""
-    cancelled = select(Run.id).where(
+def _same(identity: Identity) -> tuple[ColumnElement[bool], ...]:
+    return (
         Run.model_hash == identity.model_hash,
         Run.init_time == identity.init_time,
         Run.config_hash == identity.config_hash,
-        Run.state == RunState.CANCELLED.value,
     )
+
+
+def cancelled_alike(session: Session, identity: Identity) -> list[str]:
+    """The names of the cancelled runs of this identity."""
+    cancelled = select(Run.id).where(*_same(identity), Run.state == RunState.CANCELLED.value)
     return sorted(session.scalars(cancelled))
+
+
+def was_given_up(session: Session, identity: Identity) -> bool:
+    """Whether a run of this identity was cancelled or retracted."""
+    gone = or_(Run.state == RunState.CANCELLED.value, Run.retracted_at.is_not(None))
+    return session.scalar(select(Run.id).where(*_same(identity), gone).limit(1)) is not None
 
 
 def search(
@@ -212,7 +219,8 @@ def _times(to: RunState, now: datetime) -> dict[str, Any]:
     if to is RunState.RUNNING:
         first = func.coalesce(Run.started_at, literal(now, UTCDateTime()))
         return {"started_at": first, "ended_at": None, "error": None}
-    return {"ended_at": now} if to in ENDED else {}
+    over = {"next_try_at": None} if to in (RunState.PUBLISHED, RunState.CANCELLED) else {}
+    return over | ({"ended_at": now} if to in ENDED else {})
 
 
 def tell(

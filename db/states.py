@@ -17,7 +17,7 @@ class RunState(StrEnum):
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.CREATED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
     RunState.RUNNING: frozenset({RunState.PUBLISHED, RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}),
-    RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+    RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
     RunState.FAILED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.PUBLISHED: frozenset(),
     RunState.CANCELLED: frozenset(),

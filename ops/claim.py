@@ -1,13 +1,13 @@
 """Take a run to work on: create its row, or find the one that is there and may be gone on with."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, or_, select
 from sqlalchemy.orm import Session
 
 import db
-from db import leases, runs, stages
+from db import leases, runs, stages, tries
 from db.leases import Lease
 from db.runs import NewRun
 from db.schema import Run
@@ -40,6 +40,27 @@ def claim(engine: Engine, plan: Plan, store_url: str, fresh: bool, clock: Clock)
         except db.RunExists:
             continue
     raise db.LeaseHeld(f"other processes keep taking the run {plan.name}")
+
+
+def ensure(
+    session: Session, plan: Plan, store_url: str, clock: Clock, purpose: str = "forecast", again: bool = False
+) -> Run | None:
+    """The run of this plan, made when there is none, and ready to be tried unless it is over; nobody is given it.
+
+    None when somebody cancelled or retracted it: then it is made again only where that is asked for by `again`.
+    """
+    for _ in range(TRIES):
+        run = runs.with_identity(session, plan.identity)
+        if run is not None:
+            tries.make_ready(session, run, clock())
+            return run
+        if not again and runs.was_given_up(session, plan.identity):
+            return None
+        try:
+            return _create(session, plan, store_url, clock, purpose, next_try_at=clock())
+        except db.RunExists:
+            continue
+    raise db.RunExists(f"other processes keep making the run {plan.name}")
 
 
 def _claim(session: Session, plan: Plan, store_url: str, fresh: bool, clock: Clock) -> Claim:
@@ -79,7 +100,14 @@ def _cancel(session: Session, run: Run, clock: Clock) -> None:
     leases.release(session, lease)
 
 
-def _create(session: Session, plan: Plan, store_url: str, clock: Clock) -> Run:
+def _create(
+    session: Session,
+    plan: Plan,
+    store_url: str,
+    clock: Clock,
+    purpose: str = "forecast",
+    next_try_at: datetime | None = None,
+) -> Run:
     new = NewRun(
         id=_free_name(session, plan),
         identity=plan.identity,
@@ -90,6 +118,8 @@ def _create(session: Session, plan: Plan, store_url: str, clock: Clock) -> Run:
         spec=plan.document(_product(session, plan, store_url)),
         seeds=plan.seeds(),
         software=software(),
+        purpose=purpose,
+        next_try_at=next_try_at,
     )
     return runs.create(session, new, clock())
 

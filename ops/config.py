@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from ops.alert_settings import AlertSettings
+from ops.daemon_settings import DaemonSettings
 from ops.errors import ConfigurationError
 from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
 from ops.layers import (
@@ -220,6 +221,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     lease: LeaseSettings = LeaseSettings()
     alerts: AlertSettings = AlertSettings()
+    daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 

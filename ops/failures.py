@@ -18,6 +18,7 @@ from ops.errors import (
 
 DATABASE_ERRORS: tuple[tuple[type[Exception], type[OperationError]], ...] = (
     (db.UnknownRun, NotFound),
+    (db.UnknownOrder, NotFound),
     (db.IllegalTransition, RunFailed),
     (db.LeaseError, AlreadyRunning),
     (db.DatabaseError, HistoryUnavailable),
