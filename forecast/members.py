@@ -1,22 +1,26 @@
 """Members of an ensemble, advanced in batches; every random number comes from cycle and member alone.
 
 On a CPU members run one after another: their arrays then stay in cache, and a member's numbers do not
-depend on the batch at all. On an accelerator a batch is one vectorised program.
+depend on the batch at all. On an accelerator a batch is one vectorised program. Nothing here waits for a device
+but `Decoding.result`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
+from forecast.devices import Device
 from forecast.errors import ForecastError
-from forecast.model import HybridModel, ModelState, hour_of
+from forecast.model_state import ModelState, from_named, hour_of
+from forecast.operations import Operations
+from forecast.programs import Arrays
+
+if TYPE_CHECKING:
+    from forecast.model import HybridModel
 
 PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "air_temperature": (100.0, 400.0),
@@ -27,7 +31,7 @@ PLAUSIBLE: Mapping[str, tuple[float, float]] = {
 """Limits that a stable forecast never leaves, in SI units."""
 
 _MEMORY_SHARE = 0.8
-_ENCODING = 0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,41 +42,82 @@ class Identity:
     attempt: int = 0
 
 
-def member_key(init_time: datetime, identity: Identity) -> jax.Array:
-    """The random key of a member: a function of cycle, member and attempt, whatever the ensemble."""
-    key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), np.uint32(hour_of(init_time) & 0xFFFFFFFF))
-    return jax.random.fold_in(jax.random.fold_in(key, identity.member), identity.attempt)
+@dataclass(frozen=True)
+class Decoding:
+    """Decoded fields on their way from the device."""
+
+    arrays: Arrays
+
+    def result(self) -> tuple[dict[str, np.ndarray], str | None]:
+        """The fields in SI units, see `HybridModel.decode`, and what is implausible about them, if anything."""
+        arrays = jax.device_get(self.arrays)
+        fields = {name: values for name, values in arrays.items() if "/" not in name}
+        return fields, implausible({name: (arrays[f"{name}/min"], arrays[f"{name}/max"]) for name in fields})
 
 
 class Members:
     """The model's three operations for any number of members of one forecast.
 
-    States are held on the host's side as one `ModelState` per member; `forcing` as for `HybridModel`. `start_hour`
-    is the lead time of the analysis [h]: zero, or less when the model carries an older one to the cycle.
+    `forcing` as for `HybridModel`. `start_hour` is the lead time of the analysis [h]: zero, or less when the model
+    carries an older one to the cycle. What is done with a state is done on the device where it is: there are `count`
+    members in all, as many on each of the `devices`, by default those that JAX finds, as the number allows.
     """
 
-    def __init__(self, model: HybridModel, init_time: datetime, batch_size: int | None = None, start_hour: int = 0):
+    def __init__(
+        self,
+        model: "HybridModel | Operations",
+        init_time: datetime,
+        batch_size: int | None = None,
+        start_hour: int = 0,
+        count: int = 1,
+        devices: Sequence[Device] | None = None,
+    ):
+        self._operations = model if isinstance(model, Operations) else Operations(lambda: model)
         self._init_hour = hour_of(init_time)
+        self._origin = np.uint32(self._init_hour & 0xFFFFFFFF)
         self._start_hour = start_hour
-        self._init_time = init_time
-        graph, self._leaves = nnx.split(model)
-        self._encode = jax.jit(partial(_encode, graph))
-        self._first_step = jax.jit(_over_batch(partial(_step, graph, fresh=True)))
-        self._step = jax.jit(_over_batch(partial(_step, graph, fresh=False)))
-        self._decode = jax.jit(partial(_decode, graph))
-        self._redraw = jax.jit(partial(_redraw, graph))
         self._batch_size = batch_size
+        self._count = count
+        self.devices = tuple(devices or jax.local_devices())
+
+    def batches(self, members: Sequence[T]) -> Iterator[list[T]]:
+        """Those of one device that are advanced together; after `prepare`."""
+        size = self._batch_size or 1
+        return (list(members[start : start + size]) for start in range(0, len(members), size))
+
+    def prepare(self, analysis: Mapping[str, np.ndarray], forcing: Mapping[str, np.ndarray]) -> ModelState:
+        """Begin to compile what a forecast needs; whoever calls one of the programs waits for that one alone.
+
+        The result has the shapes of a state.
+        """
+        drawn_from, number = _drawn_from(Identity(0)), np.int32(0)
+        state = from_named(self._operations.prepare("encode", analysis, forcing, number, self._origin, drawn_from))
+        size = self._size(state, forcing)
+        if size == 1:
+            stepping, plural = (state, forcing, self._origin, drawn_from, number), ""
+        else:
+            states = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype), state)
+            stepping, plural = (states, forcing, self._origin, np.stack([drawn_from] * size), number), "s"
+        self._operations.prepare("first step" + plural, *stepping)
+        self._operations.prepare("decode", state, forcing)
+        self._operations.prepare("step" + plural, *stepping)
+        return state
 
     def encode(
-        self, analysis: Mapping[str, np.ndarray], forcing: Mapping[str, np.ndarray], identity: Identity
+        self,
+        analysis: Mapping[str, np.ndarray],
+        forcing: Mapping[str, np.ndarray],
+        identity: Identity,
+        device: Device | None = None,
     ) -> ModelState:
-        """A member's state at the time of the analysis."""
-        key = jax.random.fold_in(member_key(self._init_time, identity), _ENCODING)
-        return self._encode(self._leaves, analysis, forcing, jnp.int32(self._init_hour + self._start_hour), key)
+        """A member's state at the time of the analysis, on a device, by default the first."""
+        hour = np.int32(self._init_hour + self._start_hour)
+        arguments = (analysis, forcing, hour, self._origin, _drawn_from(identity))
+        return from_named(self._operations("encode", device or self.devices[0], *arguments))
 
     def reseed(self, state: ModelState, identity: Identity) -> ModelState:
         """A state from which this attempt of a member goes another way than the attempts before."""
-        return self._redraw(self._leaves, state, member_key(self._init_time, identity))
+        return from_named(self._operations("redraw", state.device, state, self._origin, _drawn_from(identity)))
 
     def advance(
         self,
@@ -82,18 +127,24 @@ class Members:
         first_hour: int,
         hours: int,
     ) -> list[ModelState]:
-        """The states `hours` later; `first_hour` is the lead time that they are at now [h]."""
-        size = self._batch_size or self._fitting_batch(states, identities, forcing)
+        """The states `hours` later, all on one device; `first_hour` is the lead time that they are at now [h]."""
+        size = self._batch_size or self._size(states[0], forcing)
         advanced: list[ModelState] = []
         for start in range(0, len(states), size):
             batch = slice(start, start + size)
             advanced += self._advance_batch(states[batch], identities[batch], forcing, first_hour, hours, size)
         return advanced
 
+    def decoding(self, state: ModelState, forcing: Mapping[str, np.ndarray]) -> Decoding:
+        """A member's fields, as soon as the device has come to them."""
+        arrays = self._operations("decode", state.device, state, forcing)
+        for values in arrays.values():
+            values.copy_to_host_async()
+        return Decoding(arrays)
+
     def decode(self, state: ModelState, forcing: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str | None]:
-        """A member's fields in SI units, see `HybridModel.decode`, and what is implausible about them, if anything."""
-        fields, extremes = jax.device_get(self._decode(self._leaves, state, forcing))
-        return fields, implausible(extremes)
+        """See `Decoding.result`."""
+        return self.decoding(state, forcing).result()
 
     def _advance_batch(
         self,
@@ -105,40 +156,50 @@ class Members:
         size: int,
     ) -> list[ModelState]:
         """One batch, filled up to `size` with its last member so that one compiled program serves all."""
-        filling = size - len(states)
-        padded = states + states[-1:] * filling
-        keys = [member_key(self._init_time, identity) for identity in identities + identities[-1:] * filling]
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *padded)
-        key = jnp.stack(keys)
+        device, filling = states[0].device, size - len(states)
+        padded, drawn = states + states[-1:] * filling, [*map(_drawn_from, identities + identities[-1:] * filling)]
+        state, drawn_from, plural = padded[0], drawn[0], ""
+        if size > 1:
+            state, drawn_from, plural = self._stacked(padded), np.stack(drawn), "s"
         for hour in range(first_hour, first_hour + hours):
-            step = self._first_step if hour == self._start_hour else self._step
-            stacked = step(self._leaves, stacked, forcing, key, jnp.int32(_number(hour)))
-        return [jax.tree.map(lambda x, index=index: x[index], stacked) for index in range(len(states))]
+            name = ("first step" if hour == self._start_hour else "step") + plural
+            number = np.int32(step_number(hour))
+            state = from_named(self._operations(name, device, state, forcing, self._origin, drawn_from, number))
+        if size == 1:
+            return [state]
+        return [from_named(self._operations("unstack", device, state, np.int32(k))) for k in range(len(states))]
 
-    def _fitting_batch(self, states: list[ModelState], identities: list[Identity], forcing: Any) -> int:
-        """How many members fit the device's memory at once; found once."""
-        if jax.default_backend() == "cpu":
-            self._batch_size = 1
-            return 1
-        stacked = jax.tree.map(lambda x: x[None], states[0])
-        key = member_key(self._init_time, identities[0])[None]
-        compiled = self._step.lower(self._leaves, stacked, forcing, key, jnp.int32(1)).compile()
-        usage = compiled.memory_analysis()
-        limits = jax.devices()[0].memory_stats() or {}
-        if usage is None or not limits:
-            raise ForecastError("this device does not tell its memory; give the batch size in the configuration")
-        needed = usage.temp_size_in_bytes + usage.output_size_in_bytes + usage.argument_size_in_bytes
-        free = limits.get("bytes_limit", 0) - limits.get("bytes_in_use", 0)
-        self._batch_size = int(min(len(states), max(1, free * _MEMORY_SHARE // needed)))
+    def _stacked(self, states: list[ModelState]) -> ModelState:
+        return from_named(self._operations("stack", states[0].device, *states))
+
+    def _size(self, state: Any, forcing: Any) -> int:
+        """How many members are advanced together on a device: as configured, or found once."""
+        if self._batch_size is None:
+            on_each = -(-self._count // len(self.devices))
+            rounds = -(-on_each // self._fitting(state, forcing))
+            self._batch_size = -(-on_each // rounds)
         return self._batch_size
 
+    def _fitting(self, state: Any, forcing: Any) -> int:
+        """How many members fit a device's memory at once; one on a CPU, where more together are no faster."""
+        device = self.devices[0]
+        if device.platform == "cpu":
+            return 1
+        drawn_from, number = _drawn_from(Identity(0)), np.int32(0)
+        needed = self._operations.memory("step", state, forcing, self._origin, drawn_from, number)
+        limits = device.memory_stats() or {}
+        if not limits:
+            raise ForecastError("this device does not tell its memory; give the batch size in the configuration")
+        free = limits.get("bytes_limit", 0) - limits.get("bytes_in_use", 0)
+        return int(max(1, free * _MEMORY_SHARE // needed))
 
-def _number(hour: int) -> int:
+
+def step_number(hour: int) -> int:
     """The number of a step among those that a key is folded with: below zero before the cycle, where -1 is encoding."""
     return hour if hour >= 0 else hour - 1
 
 
-def implausible(extremes: Mapping[str, np.ndarray]) -> str | None:
+def implausible(extremes: Mapping[str, tuple[Any, Any]]) -> str | None:
     """What leaves the `PLAUSIBLE` limits or is no number, told in a phrase; None when all is well."""
     for name, (low, high) in extremes.items():
         least, most = PLAUSIBLE.get(name, (-np.inf, np.inf))
@@ -149,32 +210,5 @@ def implausible(extremes: Mapping[str, np.ndarray]) -> str | None:
     return None
 
 
-def _over_batch(step: Callable[..., ModelState]) -> Callable[..., ModelState]:
-    """The step of one member as one of a batch [member, ...]; a batch of one stays unvectorised."""
-
-    def batched(leaves: Any, states: ModelState, forcing: Any, key: jax.Array, hour: jax.Array) -> ModelState:
-        if key.shape[0] == 1:
-            advanced = step(leaves, jax.tree.map(lambda x: x[0], states), forcing, key[0], hour)
-            return jax.tree.map(lambda x: x[None], advanced)
-        return jax.vmap(step, in_axes=(None, 0, None, 0, None))(leaves, states, forcing, key, hour)
-
-    return batched
-
-
-def _encode(graph: Any, leaves: Any, analysis: Any, forcing: Any, hour: jax.Array, key: jax.Array) -> ModelState:
-    return nnx.merge(graph, leaves).encode(analysis, forcing, hour, key)
-
-
-def _step(
-    graph: Any, leaves: Any, state: ModelState, forcing: Any, key: jax.Array, hour: jax.Array, *, fresh: bool
-) -> ModelState:
-    return nnx.merge(graph, leaves).step(state, forcing, jax.random.fold_in(key, 1 + hour), fresh=fresh)
-
-
-def _redraw(graph: Any, leaves: Any, state: ModelState, key: jax.Array) -> ModelState:
-    return nnx.merge(graph, leaves).redraw(state, jax.random.fold_in(key, _ENCODING))
-
-
-def _decode(graph: Any, leaves: Any, state: ModelState, forcing: Any) -> tuple[dict[str, jax.Array], Any]:
-    fields = nnx.merge(graph, leaves).decode(state, forcing)
-    return fields, {name: (values.min(), values.max()) for name, values in fields.items()}
+def _drawn_from(identity: Identity) -> np.ndarray:
+    return np.array([identity.member, identity.attempt], np.uint32)

@@ -6,7 +6,6 @@ core advances the state under it; the random fields go on by one step of their o
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 
 import jax
 import jax.numpy as jnp
@@ -15,27 +14,11 @@ from flax import nnx
 from forecast import architecture
 from forecast.checkpoint.native import Checkpoint
 from forecast.dycore.constant import Constant
-from forecast.dycore.state import State
+from forecast.model_state import ModelState, hour_of
 from forecast.physics.features import Surroundings
-from forecast.physics.insolation import REFERENCE_TIME, Phases, published_phases
-from forecast.times import require_utc
+from forecast.physics.insolation import Phases, published_phases
 
-TIME_STEP = timedelta(hours=1)
-"""The step of the published models."""
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class ModelState:
-    """What evolves: the prognostic `state`, the `randomness` [field, zonal, total], the `hour`, time since
-    `REFERENCE_TIME` in steps of the model (an integer), and `net_precipitation`, precipitation minus
-    evaporation since the encoder [kg m-2], [longitude, latitude].
-    """
-
-    state: State
-    randomness: jax.Array
-    hour: jax.Array
-    net_precipitation: jax.Array
+__all__ = ["HybridModel", "ModelState", "hour_of"]
 
 
 class HybridModel(nnx.Module):
@@ -122,11 +105,3 @@ class HybridModel(nnx.Module):
         count = hour * self.substeps + substep
         time = jax.lax.optimization_barrier(jnp.float32(self.time_step / self.substeps) * count.astype(jnp.float32))
         return published_phases(time, self.core.equations.scales.time)
-
-
-def hour_of(moment: datetime) -> int:
-    """Time steps from `REFERENCE_TIME` to a moment; ValueError when it falls between two."""
-    steps, rest = divmod(require_utc(moment) - REFERENCE_TIME, TIME_STEP)
-    if rest:
-        raise ValueError(f"expected a time on a full hour, got {moment}")
-    return steps

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import db
 from db import products, runs
 from db.states import RunState
+from forecast import program_cache
 from forecast.checkpoint import registry
 from forecast.grids import weight_cache
 from forecast.times import format_cycle
@@ -64,6 +65,7 @@ def run(
     """
     with history.opened(settings.database) as engine:
         weight_cache.keep_in(settings.paths.work / "weights")
+        program_cache.keep_in(settings.paths.work / "programs")
         checkpoint = registry.find_model(settings.paths.models, settings.forecast.model)
         source = opened(settings, engine, clock, progress.download)
         store = _store(settings)

@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from forecast import program_cache
 from forecast.checkpoint import native
 from forecast.checkpoint.native import Checkpoint
 from forecast.spec import ForecastSpec
 from ingest.source import ModelNeeds
 from ingest.sources import open_source
+from tests.conftest import CACHE_HOME
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_are_compiled_once() -> None:
+    """Forecasts of these tests share their programs, as those of an operational site do."""
+    program_cache.keep_in(CACHE_HOME / "sigmacast" / "tests-programs")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,9 @@ import pytest
 from forecast import restart
 from forecast.ensemble import Ensemble
 from forecast.errors import AnalysisMismatch, ForcingNotValid, ForecastError, QuorumLost
-from forecast.members import Identity, Members, member_key
+from forecast.members import Identity, Members
+from forecast.model_operations import member_key
+from forecast.model_state import hour_of
 from tests.forecast.conftest import CYCLE
 
 HOUR = timedelta(hours=1)
@@ -92,7 +94,8 @@ def test_a_batch_of_members_agrees_with_each_alone(demo_checkpoint, demo_analysi
 
 def test_keys_are_distinct_for_cycles_members_and_attempts():
     identities = [Identity(0), Identity(1), Identity(0, 1), Identity(1, 1), Identity(49)]
-    keys = [member_key(cycle, identity) for cycle in (CYCLE, CYCLE + 6 * HOUR) for identity in identities]
+    origins = [np.uint32(hour_of(cycle) & 0xFFFFFFFF) for cycle in (CYCLE, CYCLE + 6 * HOUR)]
+    keys = [member_key(origin, (one.member, one.attempt)) for origin in origins for one in identities]
     assert len({key.tobytes() for key in map(_bits, keys)}) == len(keys)
 
 
@@ -104,7 +107,7 @@ def _bits(key) -> np.ndarray:
 def failing(monkeypatch):
     """Make members fail: `failing[member]` says how many of its first attempts are bad from lead time 2 h on."""
     bad: dict[int, int] = {}
-    decode, advance = Members.decode, Members.advance
+    decoding, advance = Members.decoding, Members.advance
     where: dict[int, tuple[Identity, int]] = {}
 
     def noted_advance(self, states, identities, forcing, first_hour, hours):
@@ -113,15 +116,15 @@ def failing(monkeypatch):
             where[id(state)] = (identity, first_hour + hours)
         return advanced
 
-    def failing_decode(self, state, forcing):
-        fields, wrong = decode(self, state, forcing)
+    def failing_decoding(self, state, forcing):
+        started = decoding(self, state, forcing)
         identity, hour = where.get(id(state), (Identity(-1), 0))
         if hour == 2 and identity.attempt < bad.get(identity.member, 0):
-            wrong = "air_temperature is not finite"
-        return fields, wrong
+            started.arrays["air_temperature/max"] = np.float32("nan")
+        return started
 
     monkeypatch.setattr(Members, "advance", noted_advance)
-    monkeypatch.setattr(Members, "decode", failing_decode)
+    monkeypatch.setattr(Members, "decoding", failing_decoding)
     return bad
 
 

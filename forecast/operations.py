@@ -1,0 +1,141 @@
+"""The operations of a model as programs: read where they are kept, else traced and compiled, several at a time.
+
+The model itself is only put together, which takes longer than all else at a warm start, when a program is missing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from forecast import program_cache, programs
+from forecast.checkpoint.native import Checkpoint
+from forecast.devices import Device
+from forecast.program_cache import Kept
+from forecast.programs import Arrays, Outputs, Program
+
+if TYPE_CHECKING:
+    from forecast.model import HybridModel
+
+_SURFACE = "surface_geopotential"
+_COMPILERS = 2
+"""Programs that are compiled at a time; the compiler itself uses more than one core for the largest."""
+
+
+class Operations:
+    """The programs of one model and the arrays that they work on.
+
+    `identity` tells the model from all others; None keeps nothing beyond this process.
+    """
+
+    def __init__(self, build: Callable[[], "HybridModel"], identity: Mapping[str, Any] | None = None):
+        self._build = build
+        self._identity = identity
+        self._programs: dict[str, _Program] = {}
+        self._lock = Lock()
+        self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="compile")
+        self._on_device: dict[Device, list[jax.Array]] = {}
+        self._arrays = self._kept_arrays() or self._model_arrays()
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint) -> "Operations":
+        """The operations of the model in a checkpoint. Errors are those of `HybridModel`."""
+
+        def build() -> "HybridModel":
+            from forecast.model import HybridModel
+
+            return HybridModel(checkpoint)
+
+        return cls(build, {"checkpoint": checkpoint.sha256})
+
+    @property
+    def surface_geopotential(self) -> np.ndarray:
+        """See `HybridModel.surface_geopotential_si`."""
+        return self._arrays[_SURFACE]
+
+    def prepare(self, name: str, *arguments: Any) -> Outputs:
+        """Have a program made for arguments of these shapes, in the background, and say what it gives."""
+        return self._program(name, arguments).outputs
+
+    def __call__(self, name: str, device: Device, *arguments: Any) -> Arrays:
+        """The outputs of an operation of `forecast.model_operations`, on the device and not waited for."""
+        program = self._program(name, arguments).ready.result()
+        with jax.profiler.TraceAnnotation(name):
+            return program(device, [*self._arrays_on(device), *jax.tree.leaves(arguments)])
+
+    def memory(self, name: str, *arguments: Any) -> int:
+        """Bytes that a call of an operation needs on a device."""
+        program = self._program(name, arguments).ready.result()
+        usage = program.load(jax.devices()[0]).get_compiled_memory_stats()
+        return usage.temp_size_in_bytes + usage.output_size_in_bytes + usage.argument_size_in_bytes
+
+    def _program(self, name: str, arguments: Sequence[Any]) -> "_Program":
+        shapes = [[list(np.shape(x)), x.dtype.str] for x in jax.tree.leaves(arguments)]
+        called = f"{name} {shapes}"
+        with self._lock:
+            if called not in self._programs:
+                key = programs.key_of({"operation": called, **self._identity}) if self._identity else None
+                self._programs[called] = _kept(key) or self._made(name, arguments, key)
+            return self._programs[called]
+
+    def _made(self, name: str, arguments: Sequence[Any], key: str | None) -> "_Program":
+        """The program, traced now and compiled by and by."""
+        from forecast import model_operations
+
+        graph, leaves = self._split
+        operation = model_operations.bound(name, graph, jax.tree.structure(leaves))
+        lowered = programs.lowered(operation, [jax.tree.leaves(leaves), *arguments])
+        return _Program(lowered.outputs, self._compilers.submit(lowered.compiled, key))
+
+    @cached_property
+    def _split(self) -> tuple[Any, Any]:
+        from flax import nnx
+
+        return nnx.split(self._model)
+
+    @cached_property
+    def _model(self) -> "HybridModel":
+        return self._build()
+
+    def _arrays_on(self, device: Device) -> list[jax.Array]:
+        if device not in self._on_device:
+            names = sorted(name for name in self._arrays if name != _SURFACE)
+            self._on_device[device] = jax.device_put([self._arrays[name] for name in names], device)
+        return self._on_device[device]
+
+    def _kept_arrays(self) -> Mapping[str, np.ndarray] | None:
+        kept = program_cache.read(self._arrays_key) if self._identity else None
+        return kept.arrays if kept and _SURFACE in kept.arrays else None
+
+    def _model_arrays(self) -> Mapping[str, np.ndarray]:
+        leaves = jax.tree.leaves(self._split[1])
+        arrays = {f"{index:05d}": np.asarray(x) for index, x in enumerate(leaves)}
+        arrays[_SURFACE] = np.asarray(self._model.surface_geopotential_si)
+        if self._identity:
+            program_cache.write(self._arrays_key, Kept(arrays, {"what": "arrays of a model"}))
+        return arrays
+
+    @property
+    def _arrays_key(self) -> str:
+        return programs.key_of({"operation": None, **(self._identity or {})})
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program that is there or being compiled."""
+
+    outputs: Outputs
+    ready: Future[Program]
+
+
+def _kept(key: str | None) -> _Program | None:
+    if key is None or (program := programs.kept(key)) is None:
+        return None
+    future: Future[Program] = Future()
+    future.set_result(program)
+    return _Program(program.outputs, future)

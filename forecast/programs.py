@@ -1,0 +1,142 @@
+"""Programs compiled once: for any device of this process, and for the processes after it.
+
+A program is a function of arrays as machine code. What is kept of it is what XLA itself stores of an executable, under
+a key that holds everything the code depends on: the function's name and the shapes that it takes, the model, this
+package's source, the versions of JAX, the device and, on a CPU, its instructions and number of cores.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.errors import JaxRuntimeError
+from jaxlib import version as jaxlib_version
+from jaxlib import xla_client
+
+from forecast import program_cache
+from forecast.devices import Device
+from forecast.program_cache import Kept
+
+Arrays = dict[str, jax.Array]
+
+_CODE = "code"
+_PACKAGE = Path(__file__).resolve().parent
+_SOURCES = ("*.py", "*.cc", "*.h", "*.so")
+_LOG = logging.getLogger(__name__)
+
+
+Outputs = dict[str, jax.ShapeDtypeStruct]
+"""What a function gives, by name."""
+
+
+@dataclass
+class Program:
+    """A compiled function that gives the arrays that `outputs` describes."""
+
+    code: bytes
+    outputs: Outputs
+    _loaded: dict[Device, Any] = field(default_factory=dict)
+
+    def load(self, device: Device) -> Any:
+        """The program on a device. Raises JaxRuntimeError when the code is not for it."""
+        if device not in self._loaded:
+            client: Any = device.client
+            self._loaded[device] = client.deserialize_executable(self.code, xla_client.DeviceList((device,)), None)
+        return self._loaded[device]
+
+    def __call__(self, device: Device, arguments: Sequence[Any]) -> Arrays:
+        """The outputs, on the device and not waited for; what of the arguments is not there yet is taken there."""
+        executed = self.load(device).execute_sharded(jax.device_put(list(arguments), device))
+        parts = executed.disassemble_into_single_device_arrays()
+        return dict(zip(self.outputs, (part[0] for part in parts), strict=True))
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """A name for what is made from `identity` in this environment."""
+    config: Any = jax.config
+    settings = [config.jax_enable_x64, config.jax_default_matmul_precision]
+    return hashlib.sha256(json.dumps([identity, settings, _environment()], sort_keys=True).encode()).hexdigest()[:40]
+
+
+def kept(key: str) -> Program | None:
+    """The program that was kept under a key, if it runs here."""
+    found = program_cache.read(key)
+    if found is None:
+        return None
+    try:
+        outputs = {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in found.document.items()}
+        program = Program(found.arrays[_CODE].tobytes(), outputs)
+        program.load(jax.devices()[0])
+    except (KeyError, TypeError, ValueError, JaxRuntimeError) as error:
+        _LOG.warning("a kept program is not used: %s", error)
+        return None
+    return program
+
+
+def lowered(function: Callable[..., Arrays], arguments: Sequence[Any]) -> "Lowered":
+    """A function of arrays, traced for arguments of these shapes."""
+    return Lowered(jax.jit(function, keep_unused=True).lower(*arguments))
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A traced function, ready to be compiled, which another thread may do."""
+
+    stage: jax.stages.Lowered
+
+    @property
+    def outputs(self) -> Outputs:
+        """What it gives, in the order in which it does."""
+        return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in sorted(self.stage.out_info.items())}
+
+    def compiled(self, key: str | None) -> Program:
+        """The program, kept under the key if there is one."""
+        executable = self.stage.compile().runtime_executable()
+        device = jax.devices()[0]
+        client: Any = device.client
+        code = client.serialize_executable(executable)
+        program = Program(code, self.outputs, {device: executable})
+        if key is not None:
+            described = {name: [list(x.shape), x.dtype.str] for name, x in program.outputs.items()}
+            program_cache.write(key, Kept({_CODE: np.frombuffer(code, np.uint8)}, described))
+        return program
+
+
+@cache
+def _environment() -> dict[str, Any]:
+    """All but the function itself that compiled code depends on."""
+    device = jax.devices()[0]
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("XLA_", "JAX_"))}
+    return {
+        "versions": [jax.__version__, jaxlib_version.__version__, device.client.platform_version],
+        "device": [device.platform, device.device_kind],
+        "host": _host() if device.platform == "cpu" else None,
+        "source": _source(),
+        "variables": variables,
+    }
+
+
+def _host() -> list[Any]:
+    """Instructions and number of the processors, by which code for a CPU is chosen."""
+    cores = [os.cpu_count(), len(os.sched_getaffinity(0)), os.environ.get("NPROC")]
+    try:
+        lines = set(Path("/proc/cpuinfo").read_text().splitlines())
+    except OSError:
+        return cores
+    return cores + sorted(line for line in lines if line.startswith(("flags", "Features", "model name")))
+
+
+def _source() -> str:
+    """A hash over this package: whatever changes in it, programs are made anew."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _SOURCES for path in _PACKAGE.rglob(pattern)):
+        digest.update(f"{path.relative_to(_PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
