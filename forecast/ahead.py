@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,9 +13,9 @@ def ahead(items: Iterator[T]) -> Generator[T]:
 
     What goes wrong in the making is raised where the item would have come. Closing waits for the item being made.
     """
-    end = object()
+    end, context = object(), copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as maker:
-        coming = maker.submit(next, items, end)
+        coming = maker.submit(context.run, next, items, end)
         while (item := coming.result()) is not end:
-            coming = maker.submit(next, items, end)
+            coming = maker.submit(context.run, next, items, end)
             yield item  # pyright: ignore[reportReturnType]

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Lock
@@ -118,7 +119,8 @@ class Integration:
         failures: Failures = {}
         with ThreadPoolExecutor(len(groups), thread_name_prefix="device") as devices:
             futures = [
-                devices.submit(self._on_device, window, group, progress.of(device)) for device, group in groups.items()
+                devices.submit(copy_context().run, self._on_device, window, group, progress.of(device))
+                for device, group in groups.items()
             ]
             for future in futures:
                 failures |= future.result()

@@ -98,10 +98,14 @@ class Lowered:
         return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in sorted(self.stage.out_info.items())}
 
     def compiled(self, key: str | None) -> Program:
-        """The program, kept under the key if there is one."""
-        executable = self.stage.compile().runtime_executable()
+        """The program, kept under the key if there is one.
+
+        XLA compiles it without JAX's own cache on disk: what that gives cannot be stored again.
+        """
         device = jax.devices()[0]
         client: Any = device.client
+        module, here = self.stage.compiler_ir("stablehlo"), xla_client.DeviceList((device,))
+        executable = client.compile_and_load(module, here, xla_client.CompileOptions())
         code = client.serialize_executable(executable)
         program = Program(code, self.outputs, {device: executable})
         if key is not None:

@@ -63,7 +63,8 @@ class PathSettings(Section):
 
     models: Path = Field(default=Path("var/models"), description="Imported checkpoints.")
     work: Path = Field(
-        default=Path("var/work"), description="Analyses and restart files of runs; weights of regridding."
+        default=Path("var/work"),
+        description="Analyses and restart files of runs; weights of regridding; compiled programs.",
     )
 
 

@@ -1,6 +1,7 @@
 """The model's side of a run, behind a protocol: the only part of operations that loads JAX, and only to forecast."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -8,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from forecast.frame import Frame
 from forecast.initial import InitialConditions
 from forecast.spec import ForecastSpec
+from ops import spans
 
 if TYPE_CHECKING:
     from forecast.checkpoint.native import Checkpoint
 
 OnProgress = Callable[[timedelta, float, float], None]
-"""Told the lead time reached, and the member hours done and to do."""
+"""Told the lead time reached, and the member hours done and to do; from a thread of the forecast's own."""
 
 
 class Forecast(Protocol):
@@ -24,8 +26,11 @@ class Forecast(Protocol):
         """The members given up so far, each with member, lead_time_hours and reason."""
         ...
 
-    def frames(self, from_lead: timedelta) -> Iterator[Frame]:
-        """The frames at this lead time and after it, in order, going on from what is saved."""
+    def frames(self, from_lead: timedelta) -> Generator[Frame]:
+        """The frames at this lead time and after it, in order, going on from what is saved.
+
+        The next ones are made while one is in use, until they are closed.
+        """
         ...
 
 
@@ -58,6 +63,20 @@ class ModelForecaster:
 
         devices = jax.devices()
         return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
+
+    @contextmanager
+    def profiled(self, directory: Path) -> Iterator[None]:
+        """Record what threads and devices do in the block, for TensorBoard and for Perfetto."""
+        import jax
+
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        spans.show(lambda name: jax.profiler.TraceAnnotation(name))
+        try:
+            with jax.profiler.trace(directory, create_perfetto_trace=True, profiler_options=options):
+                yield
+        finally:
+            spans.show(None)
 
     def start(
         self,

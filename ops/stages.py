@@ -7,7 +7,7 @@ was killed, run again, ends with the same products.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,6 +30,7 @@ from ops.plan import Plan
 from ops.previous import forecast_for
 from ops.progress import Progress
 from ops.recorder import Recorder
+from ops.spans import span
 from ops.starts import Start, Starter, forget_members
 from publish.accumulate import WindowMemory
 from publish.manifest import Manifest, PublishedObject, RunInfo
@@ -74,7 +75,7 @@ class Work:
         """An attempt at a stage, recorded and shown."""
         self.heartbeat.check()
         self.progress.stage(stage)
-        with self.recorder.attempt(stage):
+        with span(stage), self.recorder.attempt(stage):
             yield
 
 
@@ -259,13 +260,15 @@ def integrate(work: Work, start: Start, publisher: Publisher) -> None:
         work.recorder.amend(device=work.forecaster.device())
         memory = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
         forecast = _start(work, start)
-        for frame in forecast.frames(timedelta(hours=memory.needed_from(missing[0]))):
-            work.heartbeat.check()
-            memory.remember(frame)
-            _publish(work, publisher, frame, memory)
-            _record_losses(work, forecast)
-            if not publisher.missing_lead_hours:
-                break
+        with closing(forecast.frames(timedelta(hours=memory.needed_from(missing[0])))) as frames:
+            for frame in frames:
+                work.heartbeat.check()
+                with span(f"publish {lead_hours(frame.lead_time)} h"):
+                    memory.remember(frame)
+                    _publish(work, publisher, frame, memory)
+                _record_losses(work, forecast)
+                if not publisher.missing_lead_hours:
+                    break
         _record_losses(work, forecast)
         if still := publisher.missing_lead_hours:
             raise RunFailed(f"the forecast ended without the lead times {list(still)} h")

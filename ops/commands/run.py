@@ -1,5 +1,6 @@
 """`sigmacast run` and `sigmacast demo`: forecast a cycle and publish it."""
 
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,9 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Cancel a run that did not end and begin again from nothing.")
     ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="Directory for a profile of the run, for TensorBoard and Perfetto.")
+    ] = None,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
@@ -42,7 +46,7 @@ def run(
     )
     if settings.source.name != "files" and path is None:
         settings = _with_source(settings, settings.source.name)
-    ended = forecast(settings, _cycle(cycle), fresh)
+    ended = forecast(settings, _cycle(cycle), fresh, profile)
     if fresh and ended.already:
         say("A published run is never begun afresh: the same configuration gives the same products.")
     as_json(ended) if json else _tell(ended)
@@ -75,13 +79,17 @@ def _cycle(text: str | None) -> datetime | None:
         raise ConfigurationError(f"--cycle: {error}") from error
 
 
-def forecast(settings: "Settings", cycle: datetime | None, fresh: bool = False) -> "Outcome":
-    """Run with the hybrid model, showing how far it is."""
+def forecast(
+    settings: "Settings", cycle: datetime | None, fresh: bool = False, profile: Path | None = None
+) -> "Outcome":
+    """Run with the hybrid model, showing how far it is; with a profile of it in a directory."""
     from ops import worker
     from ops.forecaster import ModelForecaster
     from ops.progress import for_this_output
 
-    return worker.run(settings, ModelForecaster(), for_this_output(), cycle=cycle, fresh=fresh)
+    forecaster = ModelForecaster()
+    with forecaster.profiled(profile) if profile else nullcontext():
+        return worker.run(settings, forecaster, for_this_output(), cycle=cycle, fresh=fresh)
 
 
 def _tell(ended: "Outcome") -> None:
