@@ -1,6 +1,8 @@
 """Bring a database's tables to the revision that this code expects, and tell which one they are at."""
 
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +114,18 @@ def reachable(bound: Engine) -> str | None:
     except SQLAlchemyError as error:
         return " ".join(str(getattr(error, "orig", None) or error).split())
     return None
+
+
+def latency_and_clock(bound: Engine, clock: Callable[[], datetime]) -> tuple[float, float | None]:
+    """How long a query takes [s], and this clock's time less the server's [s]; None where there is no server."""
+    question = "SELECT clock_timestamp()" if bound.dialect.name == "postgresql" else "SELECT 1"
+    with bound.connect() as connection:
+        connection.execute(text(question))
+        begun, before = time.perf_counter(), clock()
+        answer = connection.scalar(text(question))
+        seconds = time.perf_counter() - begun
+    ahead = (before - answer).total_seconds() + seconds / 2 if isinstance(answer, datetime) else None
+    return seconds, ahead
 
 
 def _config(connection: Connection) -> "Config":

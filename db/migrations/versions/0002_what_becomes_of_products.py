@@ -23,7 +23,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to runs that stay as they were published."""
+    """Back to runs that stay as they were published: one that was retracted counts as cancelled.
+
+    Otherwise it would stand again, and where another is in its place no two could be there.
+    """
+    op.execute("UPDATE runs SET state = 'cancelled' WHERE retracted_at IS NOT NULL")
     _one_per_identity(GIVEN_UP)
     op.drop_column("products", "deleted_at")
     for column in ("pinned_at", "superseded_by", "retracted_at"):

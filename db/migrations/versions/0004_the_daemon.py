@@ -19,15 +19,14 @@ LISTED_BY = [[*first, "init_time", "id"] for first in ([], ["state"], ["model_na
 
 def upgrade() -> None:
     """To this revision."""
-    with op.batch_alter_table("runs") as runs:
-        runs.add_column(sa.Column("purpose", sa.String(16), nullable=False, server_default="forecast"))
-        runs.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
-        runs.add_column(sa.Column("next_try_at", Moment))
-        runs.add_column(sa.Column("progress", JsonDocument))
-        runs.add_column(sa.Column("work_bytes", sa.BigInteger))
-        runs.drop_index("ix_runs_state")
-        for columns in LISTED_BY:
-            runs.create_index(f"ix_runs_{'_'.join(columns)}", columns)
+    op.add_column("runs", sa.Column("purpose", sa.String(16), nullable=False, server_default="forecast"))
+    op.add_column("runs", sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("runs", sa.Column("next_try_at", Moment))
+    op.add_column("runs", sa.Column("progress", JsonDocument))
+    op.add_column("runs", sa.Column("work_bytes", sa.BigInteger))
+    op.drop_index("ix_runs_state", table_name="runs")
+    for columns in LISTED_BY:
+        op.create_index(f"ix_runs_{'_'.join(columns)}", "runs", columns)
     op.add_column("arrivals", sa.Column("missing", sa.Text))
     _workers()
     _daemons()
@@ -148,15 +147,17 @@ def _api_keys() -> None:
 
 
 def downgrade() -> None:
-    """Back to the revision before."""
+    """Back to the revision before.
+
+    Column by column, not in Alembic's batch mode: on SQLite that makes the table anew, and dropping the old one deletes
+    every row of other tables that refers to it.
+    """
     op.drop_index("ix_events_kind_at", table_name="events")
     for table in ("api_keys", "alert_notices", "alerts", "orders", "daemons", "workers"):
         op.drop_table(table)
-    with op.batch_alter_table("arrivals") as arrivals:
-        arrivals.drop_column("missing")
-    with op.batch_alter_table("runs") as runs:
-        for columns in LISTED_BY:
-            runs.drop_index(f"ix_runs_{'_'.join(columns)}")
-        runs.create_index("ix_runs_state", ["state"])
-        for column in ("work_bytes", "progress", "next_try_at", "failures", "purpose"):
-            runs.drop_column(column)
+    op.drop_column("arrivals", "missing")
+    for columns in LISTED_BY:
+        op.drop_index(f"ix_runs_{'_'.join(columns)}", table_name="runs")
+    op.create_index("ix_runs_state", "runs", ["state"])
+    for column in ("work_bytes", "progress", "next_try_at", "failures", "purpose"):
+        op.drop_column("runs", column)
