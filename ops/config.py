@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from db.connection import masked_url
 from ops.alert_settings import AlertSettings
 from ops.daemon_settings import DaemonSettings
 from ops.errors import ConfigurationError
@@ -250,6 +251,15 @@ class Resolved:
     def origin(self, key: str) -> Origin:
         """Where the value of a dotted key comes from."""
         return self.origins.get(key, DEFAULT)
+
+    def has_secrets_in_its_file(self) -> bool:
+        """Whether a secret stands in the configuration file itself; an address without a password is none."""
+        written = [key for key in secret_keys() if self.origin(key).kind == "file" and not self.origin(key).secret_file]
+        return any(not key.startswith("database.") or self._has_password() for key in written)
+
+    def _has_password(self) -> bool:
+        url = self.settings.database.url.get_secret_value()
+        return masked_url(url) != url
 
 
 def load(path: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:

@@ -1,54 +1,50 @@
 """Checks of everything that a run needs, each with what was found and how to mend it."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import db
 from db import migrate
 from forecast.checkpoint import registry
-from ops import history
-from ops.config import Settings
+from forecast.times import format_cycle
+from ops import history, sources, surroundings
+from ops.clock import utc_now
+from ops.config import Resolved, Settings
 from ops.errors import OperationError
 from ops.failures import explained
+from ops.finding import Finding
 from ops.forecaster import ModelForecaster
 from ops.plan import software
 from publish.stores import ObjectExists
 
 PYTHON = (3, 11)
-LEAST_FREE_BYTES = 2 * 2**30
-"""Analysis, restart windows and products of a small ensemble, with room to spare."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `mend` says what to do when it is not `ok`."""
-
-    subject: str
-    ok: bool
-    found: str
-    mend: str = ""
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+MENDS = {
+    "feeds": "look whether the provider is reached from here (`sigmacast ingest check` says more), or set source.name",
+    "store": "see that the address, its credentials (AWS_…) and this user's rights are right, and that the server runs",
+    "device": "check the driver, and whether another process has the device's memory",
+}
+"""What to do where a check breaks."""
 
 
 Check = Callable[[Settings], Finding]
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(resolved: Resolved) -> Iterator[Finding]:
     """Look at everything; a check that breaks is a finding too."""
-    for check in CHECKS:
+    for check in SETTINGS_CHECKS:
         try:
-            yield check(settings)
+            yield check(resolved.settings)
         except Exception as error:
             known = explained(error)
             found = str(known) if known else f"unexpected {type(error).__name__}: {error}"
-            yield Finding(
-                subject(check), False, db.masked_url(found), "read the message above; see docs/cli.md, doctor"
-            )
+            mend = MENDS.get(subject(check), "read the message above; see docs/cli.md, doctor")
+            yield Finding(subject(check), False, db.masked_url(found), mend)
+    yield surroundings.permissions(resolved)
 
 
 def subject(check: Check) -> str:
@@ -71,23 +67,40 @@ def packages(_settings: Settings) -> Finding:
 
 
 def device(_settings: Settings) -> Finding:
-    """What JAX computes on, and that it can."""
+    """What JAX computes on, its memory, and that it can."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
     import jax.numpy as jnp
 
     name = ModelForecaster().device()
     total = float(jnp.arange(8.0).sum())
-    return Finding("device", total == 28.0, name, "the device computes wrongly: check its driver, or use another one")
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    memory = f"{limit / 2**30:.1f} GiB each" if limit else f"{_machine_memory() / 2**30:.1f} GiB of the machine"
+    idle = jax.devices()[0].platform == "cpu" and NVIDIA_DRIVER.exists()
+    advice = "this machine has an NVIDIA GPU: install sigmacast with the extra gpu to use it" if idle else ""
+    mend = "the device computes wrongly: check its driver, or use another one"
+    return Finding("device", total == 28.0, f"{name}, {memory}", mend, advice)
+
+
+def _machine_memory() -> int:
+    """Physical memory [bytes]."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def database(settings: Settings) -> Finding:
-    """That the run history answers and has the tables that this version needs."""
+    """That the run history answers soon, has the tables that this version needs, and tells the same time."""
     url = db.masked_url(settings.database.url.get_secret_value())
     try:
         with history.opened(settings.database) as engine:
-            found = f"{url}, {engine.dialect.name}, revision {migrate.revision(engine)}"
+            revision, seconds, ahead = migrate.revision(engine), *migrate.latency_and_clock(engine, utc_now)
+            found = f"{url}, {engine.dialect.name}, revision {revision}, answers in {1000 * seconds:.1f} ms"
     except OperationError as error:
         return Finding("database", False, str(error), "start the database, then `sigmacast db upgrade`")
-    return Finding("database", True, found)
+    if ahead is None:
+        return Finding("database", True, found)
+    mend = "let an NTP client keep the clocks of both machines: leases between hosts are told to be over by the clock"
+    ok = abs(ahead) <= surroundings.GREATEST_CLOCK_ERROR
+    return Finding("database", ok, f"{found}, this clock {ahead:+.2f} s beside its own", mend)
 
 
 def store(settings: Settings) -> Finding:
@@ -115,17 +128,21 @@ def models(settings: Settings) -> Finding:
     return Finding("models", True, ", ".join(f"{one.name} ({one.sha256[:12]})" for one in loaded))
 
 
-def disk(settings: Settings) -> Finding:
-    """That there is room for the work of a run, and that it can be written."""
-    directory = settings.paths.work
-    directory.mkdir(parents=True, exist_ok=True)
-    probe = directory / f".probe-{uuid4().hex}"
-    probe.write_bytes(b"probe")
-    probe.unlink()
-    free = shutil.disk_usage(directory).free
-    found = f"{free / 2**30:.1f} GiB free in {Path(directory).absolute()}"
-    need = f"{LEAST_FREE_BYTES / 2**30:.0f} GiB are needed"
-    return Finding("disk", free >= LEAST_FREE_BYTES, found, f"{need}: make room, or set paths.work to a larger disk")
+def feeds(settings: Settings) -> Finding:
+    """That the source answers, and the newest cycle that it has."""
+    newest = sources.opened(settings, None, utc_now, lambda feed, had, total: None).cycles()[-1]
+    return Finding("feeds", True, f"{settings.source.name}, newest cycle {format_cycle(newest)}")
 
 
-CHECKS: tuple[Check, ...] = (python, packages, device, database, store, models, disk)
+SETTINGS_CHECKS: tuple[Check, ...] = (
+    python,
+    packages,
+    device,
+    database,
+    store,
+    feeds,
+    models,
+    surroundings.disk,
+    surroundings.clock,
+    surroundings.port,
+)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from ingest.cache import InputCache
-from ingest.feed import Feed
+from ingest.feed import Availability, Feed
 from ingest.outlook import PERSISTED_ANOMALY, PERSISTENCE
 from ingest.settle import Terms
 from ingest.source import Source
@@ -29,8 +29,8 @@ def is_chain(settings: Settings) -> bool:
     return settings.source.name in CHAINS
 
 
-def opened(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -> Source:
-    """The source. Raises ConfigurationError when it is unknown or not as it should be."""
+def opened(settings: Settings, engine: Engine | None, clock: Clock, progress: OnFetch) -> Source:
+    """The source, whose arrivals the history learns if it is given. Raises ConfigurationError for one that is none."""
     if is_chain(settings):
         return chain(settings, engine, clock, progress)
     return without_feeds(settings)
@@ -63,7 +63,7 @@ def feed_names(settings: Settings) -> tuple[FeedName, ...]:
     return names
 
 
-def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -> ChainSource:
+def chain(settings: Settings, engine: Engine | None, clock: Clock, progress: OnFetch) -> ChainSource:
     """The source as a chain of feeds. Raises ConfigurationError for one that is none."""
     name, wanted, names = settings.source.name, settings.ingest, feed_names(settings)
     cache = InputCache(wanted.cache, int(wanted.cache_gib * 2**30))
@@ -75,11 +75,15 @@ def chain(settings: Settings, engine: Engine, clock: Clock, progress: OnFetch) -
         perturbed=lambda member: feed(names[0], settings, cache, clock, member),
         forcing=PERSISTED_ANOMALY if wanted.climatology else PERSISTENCE,
         lookback=_LOOKBACK.get(name, timedelta(days=2)),
-        watch=Arrivals(engine, clock),
+        watch=Arrivals(engine, clock) if engine else _unwatched,
         progress=progress,
         release=cache.release,
         clock=clock,
     )
+
+
+def _unwatched(_feed: str, answer: Availability) -> Availability:
+    return answer
 
 
 def feed(name: FeedName, settings: Settings, cache: InputCache, clock: Clock, member: int = 0) -> Feed:

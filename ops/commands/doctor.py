@@ -8,16 +8,18 @@ from ops.errors import ExitCode
 
 
 def doctor(json: AsJson = False, config: ConfigFile = None) -> None:
-    """Check software, device, database, store, models and disk; exit with 1 when something is wrong."""
+    """Check everything that a run needs; exit with 1 when something is wrong."""
+    from ops.config import resolve
     from ops.doctor import examine
 
-    findings = list(examine(settings_from(config)))
+    settings_from(config)
+    findings = list(examine(resolve(config)))
     if json:
         as_json(findings)
     else:
         for finding in findings:
             say(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.subject}: {finding.found}")
-            if not finding.ok:
-                say(f"       {finding.mend}")
+            if remedy := finding.advice if finding.ok else finding.mend:
+                say(f"       {remedy}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.FAILED)

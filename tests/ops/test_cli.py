@@ -288,9 +288,13 @@ def test_a_lost_quorum_and_an_unexpected_error_have_codes_of_their_own(shell):
     assert "Traceback" in shell.err and "_mishap" in shell.err
 
 
+SUBJECTS = ["python", "packages", "device", "database", "store", "feeds"]
+SUBJECTS += ["models", "disk", "clock", "port", "permissions"]
+
+
 def test_doctor_finds_nothing_wrong_where_nothing_is(shell):
     findings = {one["subject"]: one for one in shell.json("doctor")}
-    assert list(findings) == ["python", "packages", "device", "database", "store", "models", "disk"]
+    assert list(findings) == SUBJECTS
     assert all(one["ok"] for one in findings.values())
     assert list(Path("var/products").rglob("*probe*")) == []
 
@@ -304,6 +308,7 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell, monkeypatch):
     assert shell("doctor", "--json") == ExitCode.FAILED
     wrong = {one["subject"]: one for one in json.loads(shell.out) if not one["ok"]}
     assert list(wrong) == ["database", "store", "models", "disk"]
+    assert wrong["disk"]["mend"].count("make ") == 2 and "paths.work" in wrong["disk"]["mend"]
     assert all(one["mend"] for one in wrong.values())
     assert "s3cret" not in shell.out
 
