@@ -31,18 +31,21 @@ SQLITE_PRAGMAS = (
 the last commits could be undone by one, and a published product would be missing from its history."""
 
 
-def engine(url: str) -> Engine:
+def engine(url: str, **pool: Any) -> Engine:
     """An engine for `sqlite:///PATH` or `postgresql+psycopg://…`; the directory of a SQLite file is created.
+
+    `pool` holds arguments of SQLAlchemy's connection pool.
 
     Raises DatabaseError when the URL names another database or is none.
     """
     parsed = require_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, pool)
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_SECONDS},
+        **pool,
     )
 
 
@@ -72,9 +75,9 @@ def masked_url(url: str) -> str:
     return re.sub(r"(?i)([?&](?:password|sslpassword)=)[^&\s]*", r"\1***", without_userinfo)
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, pool: dict[str, Any]) -> Engine:
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    made = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **pool)
     event.listen(made, "connect", _prepare_sqlite)
     event.listen(made, "begin", _begin_sqlite)
     return made

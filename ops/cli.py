@@ -7,8 +7,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import configuration, database, ingest, models, product_care, product_proof, products, run, runs
+from ops.commands import (
+    configuration,
+    database,
+    ingest,
+    keys,
+    models,
+    product_care,
+    product_proof,
+    products,
+    run,
+    runs,
+)
 from ops.commands.doctor import doctor
+from ops.commands.serve import serve
 from ops.errors import ExitCode
 
 app = typer.Typer(
@@ -36,6 +48,8 @@ for _command in (
 app.add_typer(models.app, name="models")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
+app.command("serve")(serve)
+app.add_typer(keys.app, name="keys")
 app.command("doctor")(doctor)
 
 DEBUG = "--debug"

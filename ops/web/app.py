@@ -1,7 +1,7 @@
 """The application: `create(settings, engine, clock)` gives what uvicorn serves and tests call."""
 
-import importlib
-import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -9,11 +9,15 @@ from sqlalchemy import Engine
 
 from ops.clock import Clock
 from ops.config import Settings
-from ops.web import health
+from ops.web import api, health, openapi, pages, problems
 from ops.web.context import Context
 from ops.web.guard import Guard
 
-DESCRIPTION = """The run history of sigmacast: which forecasts ran, how they went, and what they published."""
+DESCRIPTION = """The run history of sigmacast: which forecasts ran, how they went, and what they published.
+
+Reading needs no key; a change needs one with the scope that its operation names. Lists come in pages: give `next` of a
+page as `after` for the one that follows. Times are UTC. Every document has an ETag; every error is a problem document
+(RFC 9457)."""
 
 
 def create(settings: Settings, engine: Engine, clock: Clock) -> FastAPI:
@@ -24,15 +28,19 @@ def create(settings: Settings, engine: Engine, clock: Clock) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.web.body_kibibytes << 10,
+        lifespan=_lifespan,
     )
     app.state.context = Context(settings, engine, clock)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, body_bytes=settings.web.body_kibibytes << 10)
+    problems.install(app)
+    openapi.install(app)
     app.include_router(health.router)
-    _include_pages(app)
+    app.include_router(api.router)
+    app.include_router(pages.router, include_in_schema=False)
     return app
 
 
-def _include_pages(app: FastAPI) -> None:
-    if importlib.util.find_spec("ops.web.pages") is not None:
-        app.include_router(importlib.import_module("ops.web.pages").router, include_in_schema=False)
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.context.close()

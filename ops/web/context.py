@@ -6,17 +6,23 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from db.readonly import read_only
 from ops.clock import Clock
 from ops.config import Settings
 from publish.stores import Store
 
 
 class Context:
-    """One per application; safe to use from several threads."""
+    """One per application; safe to use from several threads.
+
+    Requests read over `reader`, whose connections can change nothing and give a statement so much time; `engine` is
+    for changes that a key allows.
+    """
 
     def __init__(self, settings: Settings, engine: Engine, clock: Clock) -> None:
         self.settings = settings
         self.engine = engine
+        self.reader = read_only(engine, settings.web.statement_seconds)
         self.clock = clock
         self._stores: dict[str, Store] = {}
         self._opening = threading.Lock()
@@ -28,6 +34,10 @@ class Context:
             if wanted not in self._stores:
                 self._stores[wanted] = self.settings.store.open(wanted)
             return self._stores[wanted]
+
+    def close(self) -> None:
+        """Close the connections of `reader`; the engine is its owner's to close."""
+        self.reader.dispose()
 
 
 def context(request: Request) -> Context:

@@ -1,41 +1,48 @@
-"""The HTTP server: in a thread of the daemon, or as a process of its own."""
+"""The HTTP server: in a thread of the daemon, or as one or several processes of its own."""
 
+import functools
 import ipaddress
+import os
+import signal
+import socket
 import threading
 import time
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
+import db
 from ops import log
+from ops.clock import utc_now
+from ops.config import Settings
 from ops.errors import RunFailed
+from ops.web.app import create
 from ops.web_settings import WebSettings
 
 START_SECONDS = 30.0
+BACKLOG = 2048
+CONNECTIONS = 1000
+"""More than so many at once are told to come again later (503)."""
 
 
-def configuration(app: FastAPI, settings: WebSettings) -> uvicorn.Config:
-    """How uvicorn serves the application."""
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=settings.drain_seconds,
-    )
-
-
-def warn_of_strangers(settings: WebSettings) -> None:
-    """Log a warning when other machines can reach the server."""
+def listening(settings: WebSettings) -> socket.socket:
+    """The socket that the server listens on. Raises RunFailed when that cannot be."""
     if not is_loopback(settings.host):
         log.get().warning(
-            "the API listens beyond this machine: put a proxy with TLS before it, keys travel in clear",
+            "other machines can reach the API: put a proxy with TLS before it, or keys travel in clear",
             host=settings.host,
             port=settings.port,
         )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host.strip("[]"), settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise RunFailed(
+            f"nothing can be served on {settings.host}, port {settings.port}: "
+            f"{os.strerror(error.errno or 0).lower()}; choose others with web.host and web.port"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -44,6 +51,49 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def url(settings: WebSettings) -> str:
+    """Where the server is reached from this machine."""
+    host = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Serve in this process, or in several below it, until a signal; requests under way are answered first."""
+    config = configuration(functools.partial(served, settings), settings.web, factory=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _nothing)
+    if settings.web.processes > 1:
+        Multiprocess(config, [listener]).run()
+    else:
+        uvicorn.Server(config).run([listener])
+
+
+def _nothing(_number: int, _frame: Any) -> None:
+    """What a signal does that uvicorn has carried out and raises again for whoever else wants it."""
+
+
+def served(settings: Settings) -> FastAPI:
+    """The application in a process of its own."""
+    log.configure(settings.log)
+    return create(settings, db.engine(settings.database.url.get_secret_value()), utc_now)
+
+
+def configuration(app: Any, settings: WebSettings, *, factory: bool = False) -> uvicorn.Config:
+    """How uvicorn serves the application, or what the factory makes."""
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=settings.processes,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
 
 
 class ServerThread:
@@ -56,13 +106,13 @@ class ServerThread:
 
     def start(self) -> None:
         """Return when the server answers. Raises RunFailed when it cannot, as when the port is taken."""
-        warn_of_strangers(self._settings)
+        self._listener = listening(self._settings)
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
-        while self._thread.is_alive() and not self._server.started and time.monotonic() < deadline:
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RunFailed("the HTTP server did not start; the log says why")
             time.sleep(0.02)
-        if not self._server.started:
-            raise RunFailed(f"nothing can be served on {self._settings.host}, port {self._settings.port}: it is taken")
 
     def stop(self) -> None:
         """Let requests end, for `web.drain_seconds` at most, and stop."""
@@ -70,7 +120,4 @@ class ServerThread:
         self._thread.join(self._settings.drain_seconds + 5)
 
     def _serve(self) -> None:
-        try:
-            self._server.run()
-        except SystemExit:
-            return
+        self._server.run([self._listener])

@@ -72,7 +72,7 @@ Probe = Annotated[system.StoreProbe, Depends(_probe)]
 def overview_page(request: Request, context: Ctx, probe: Probe) -> Response:
     """How it stands: what goes on, what comes next, how it went. `?wall` is for a screen that is seen from afar."""
     now = context.clock()
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         shown = front.front(session, context.settings, probe, now)
         return page(request, "overview.html", shown=shown, now=now, wall="wall" in request.query_params)
 
@@ -81,7 +81,7 @@ def overview_page(request: Request, context: Ctx, probe: Probe) -> Response:
 def runs_page(request: Request, context: Ctx, after: str | None = None, before: str | None = None) -> Response:
     """The list of runs, filtered and in pages."""
     asked, wanted = listing.asked(request.query_params)
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         found = overview.page(session, wanted, listing.SIZE, after=after, before=before)
         sizes = overview.totals(session, [line.id for line in found.lines])
     return page(request, "runs.html", asked=asked, found=found, sizes=sizes, now=context.clock())
@@ -91,7 +91,7 @@ def runs_page(request: Request, context: Ctx, after: str | None = None, before: 
 def run_page(request: Request, context: Ctx, run_id: str) -> Response:
     """Everything about a run."""
     now = context.clock()
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         shown = details.details(session, context.settings, run_id, now)
         return page(request, "run.html", shown=shown, run=shown.run, now=now)
 
@@ -99,7 +99,7 @@ def run_page(request: Request, context: Ctx, run_id: str) -> Response:
 @router.get("/runs/{run_id}/files")
 def files_page(request: Request, context: Ctx, run_id: str, lead: int | None = None) -> Response:
     """A run's files to download: of a lead time, or of the whole run."""
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         run = runs.get(session, run_id)
         leads = overview.lead_times(session, run_id)
         hidden = details.NOT_TO_DOWNLOAD
@@ -114,7 +114,7 @@ def files_page(request: Request, context: Ctx, run_id: str, lead: int | None = N
 @router.get("/runs/{run_id}/charts/{name}")
 def chart(request: Request, context: Ctx, run_id: str, name: str) -> Response:
     """A chart, through this server, so that a page needs nothing from anywhere else."""
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         run = runs.get(session, run_id)
         found = [each for each in overview.of_kind(session, run_id, details.CHART) if each.key.endswith(f"/{name}")]
     if not found:
@@ -136,7 +136,7 @@ def _picture(request: Request, context: Context, store_url: str, file: overview.
 @router.get("/products")
 def products_page(request: Request, context: Ctx) -> Response:
     """What readers may use: the runs that are published and stand."""
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         lines = overview.newest_published(session, NEWEST)
         names = [line.id for line in lines]
         sizes, manifests = overview.totals(session, names), overview.manifests(session, names)
@@ -150,7 +150,7 @@ def products_page(request: Request, context: Ctx) -> Response:
 def health_page(request: Request, context: Ctx, probe: Probe) -> Response:
     """The state of everything that a service needs, the daemons, and the alerts."""
     now = context.clock()
-    with db.reading(context.engine) as session:
+    with db.reading(context.reader) as session:
         findings = system.findings(session, context.settings, probe, now)
         known = daemons.search(session)[:20]
         told = alerts.latest(session, RESOLVED)

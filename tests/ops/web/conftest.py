@@ -1,5 +1,6 @@
 """The application over an empty run history."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,10 +30,18 @@ def settings(tmp_path) -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory) -> Path:
+    """A file with an empty history, to be copied: making the tables takes longer than most tests."""
+    path = tmp_path_factory.mktemp("history") / "empty.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def engine(settings) -> Iterator[Engine]:
+def engine(settings, empty_history, tmp_path) -> Iterator[Engine]:
+    shutil.copy(empty_history, tmp_path / "history.db")
     bound = db.engine(settings.database.url.get_secret_value())
-    migrate.upgrade_engine(bound)
     yield bound
     bound.dispose()
 

@@ -37,7 +37,7 @@ def test_a_second_server_on_a_port_says_that_it_is_taken(settings, engine, clock
     web = WebSettings(port=free_port())
     first = ServerThread(create(settings, engine, clock), web)
     first.start()
-    with pytest.raises(RunFailed, match=f"port {web.port}: it is taken"):
+    with pytest.raises(RunFailed, match=f"port {web.port}: address already in use"):
         ServerThread(create(settings, engine, clock), web).start()
     first.stop()
 

@@ -1,0 +1,35 @@
+"""Connections that can change nothing, and whose statements end in time: for requests of strangers."""
+
+import sqlite3
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from db.connection import CONNECT_SECONDS, engine
+
+POOL = 8
+STEPS = 2000
+"""SQLite looks at the clock after so many of its virtual machine's instructions: some 50 µs."""
+
+
+def read_only(bound: Engine, seconds: float) -> Engine:
+    """Another engine of the same database: it refuses to write, and ends a statement that takes longer."""
+    pool = {"pool_size": POOL, "max_overflow": 0, "pool_timeout": seconds}
+    if bound.dialect.name == "postgresql":
+        limits = f"-c statement_timeout={round(1000 * seconds)} -c default_transaction_read_only=on"
+        arguments = {"connect_timeout": CONNECT_SECONDS, "options": limits}
+        return create_engine(bound.url, pool_pre_ping=True, connect_args=arguments, **pool)
+    made = engine(bound.url.render_as_string(hide_password=False), **pool)
+    event.listen(made, "connect", _watch)
+
+    def begin(connection: Connection, *_: Any) -> None:
+        connection.info["until"] = time.monotonic() + seconds
+
+    event.listen(made, "before_cursor_execute", begin)
+    return made
+
+
+def _watch(connection: sqlite3.Connection, record: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.set_progress_handler(lambda: time.monotonic() > record.info.get("until", float("inf")), STEPS)

@@ -1,0 +1,156 @@
+"""Runs: listed, shown, their history, the end of their log; cancelled and retried with a key."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+import db
+from db import leases, listing, runs
+from db.listing import RunsWanted
+from db.schema import ApiKey
+from ops.web import answers
+from ops.web.api import models
+from ops.web.api.paths import RunName, found_run
+from ops.web.context import Context, Ctx
+from ops.web.keys import Scope, holder_of
+from ops.web.problems import documented
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+ATTEMPTS, WORKERS, ROWS = 200, 50, 500
+LINE_BYTES = 400
+"""As many letters are read of a log for each line asked for."""
+
+
+@router.get(
+    "", summary="List runs", operation_id="listRuns", response_model=models.RunPage, responses=documented(422, 503)
+)
+def list_runs(request: Request, ctx: Ctx, query: Annotated[models.RunsQuery, Query()]) -> Response:
+    """Runs that pass all filters, the newest cycle first."""
+    wanted = RunsWanted(query.state, query.model, query.purpose, query.since, query.until)
+    with ctx.reader.connect() as connection:
+        rows = listing.runs(connection, wanted, query.after, query.limit + 1)
+    return answers.as_json(request, answers.page("runs", rows, query.limit, "id"))
+
+
+@router.get(
+    "/{run}",
+    summary="Show a run",
+    operation_id="showRun",
+    response_model=models.RunDetail,
+    responses=documented(404, 422, 503),
+)
+def show_run(request: Request, ctx: Ctx, run: RunName) -> Response:
+    """Its plan, stages and attempts, processes, inputs, members lost, and its products together."""
+    with ctx.reader.connect() as connection:
+        return answers.as_json(request, _detail(connection, found_run(connection, run)))
+
+
+def _detail(connection: Connection, run_id: str) -> dict[str, Any]:
+    row = listing.run(connection, run_id) or {}
+    return row | {
+        "stages": listing.stages(connection, run_id),
+        "attempts": listing.attempts(connection, run_id, ATTEMPTS),
+        "workers": listing.workers(connection, run_id, WORKERS),
+        "inputs": listing.inputs(connection, run_id, ROWS),
+        "member_losses": listing.losses(connection, run_id, ROWS),
+        "products": listing.products_together(connection, run_id),
+    }
+
+
+@router.get(
+    "/{run}/events",
+    summary="Show a run's timeline",
+    operation_id="listEvents",
+    response_model=models.EventPage,
+    responses=documented(404, 422, 503),
+)
+def list_events(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.EventsQuery, Query()]) -> Response:
+    """Every change of state and everything worth telling, in order."""
+    with ctx.reader.connect() as connection:
+        rows = listing.events(connection, found_run(connection, run), query.after, query.limit + 1)
+    return answers.as_json(request, answers.page("events", rows, query.limit, "id"))
+
+
+@router.get(
+    "/{run}/log",
+    summary="Show the end of a run's log",
+    operation_id="showLog",
+    response_model=models.LogTail,
+    responses=documented(404, 422, 503),
+)
+def show_log(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.LogQuery, Query()]) -> Response:
+    """The last lines of the last process that worked on it, when it did so on the server's own machine."""
+    with ctx.reader.connect() as connection:
+        run_id = found_run(connection, run)
+        worker = listing.last_log(connection, run_id)
+    if worker is None or worker["log_path"] is None:
+        raise HTTPException(404, f"run {run_id} has no log: no process has worked on it")
+    if worker["host"] != socket.gethostname():
+        raise HTTPException(404, f"the log of run {run_id} is on {worker['host']}: ask there")
+    lines = _tail(Path(worker["log_path"]), query.lines)
+    about = {name: worker[name] for name in ("host", "pid")}
+    return answers.as_json(request, {"run": run_id, "worker": worker["id"], **about, "lines": lines})
+
+
+def _tail(log: Path, count: int) -> list[str]:
+    """The last whole lines of a log; none of one that is no more."""
+    try:
+        with log.open("rb") as file:
+            begin = file.seek(max(0, file.seek(0, os.SEEK_END) - LINE_BYTES * count))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return text.splitlines()[1 if begin else 0 :][-count:]
+
+
+@router.post(
+    "/{run}/cancel",
+    summary="Cancel a run",
+    operation_id="cancelRun",
+    response_model=models.Changed,
+    responses=documented(401, 403, 404, 409, 413, 422, 503),
+)
+def cancel_run(
+    ctx: Ctx,
+    run: RunName,
+    key: Annotated[ApiKey, holder_of(Scope.CANCEL)],
+    given: Annotated[models.Reason, Body()] = models.Reason(),  # noqa: B008 - frozen by its use
+) -> Any:
+    """Its process can write nothing any more and ends; what it had published stays invisible. Scope `cancel`."""
+    message = f"cancelled through the API by {key.name}" + (f": {given.reason}" if given.reason else "")
+    run_id = _known(ctx, run)
+    with db.writing(ctx.engine) as session:
+        leases.revoke(session, run_id, ctx.clock(), message)
+    return _changed(ctx, run_id)
+
+
+@router.post(
+    "/{run}/retry",
+    summary="Try a run again",
+    operation_id="retryRun",
+    response_model=models.Changed,
+    responses=documented(401, 403, 404, 409, 422, 503),
+)
+def retry_run(ctx: Ctx, run: RunName, key: Annotated[ApiKey, holder_of(Scope.RETRY)]) -> Any:
+    """A daemon takes a failed or interrupted run up at once, whatever its tries were before. Scope `retry`."""
+    run_id = _known(ctx, run)
+    with db.writing(ctx.engine) as session:
+        runs.try_again(session, run_id, ctx.clock(), f"to be tried again, asked for through the API by {key.name}")
+    return _changed(ctx, run_id)
+
+
+def _known(ctx: Context, run: str) -> str:
+    with ctx.reader.connect() as connection:
+        return found_run(connection, run)
+
+
+def _changed(ctx: Context, run_id: str) -> dict[str, Any]:
+    with ctx.reader.connect() as connection:
+        row = listing.run(connection, run_id) or {}
+    return {"run": run_id, "state": row["state"], "next_try_at": row["next_try_at"]}
