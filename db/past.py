@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from db.schema import Attempt, Product, Run, Worker
@@ -57,7 +57,7 @@ def published(session: Session, model_hash: str, device: str, before: datetime |
     ]
 
 
-def _published(model_hash: str) -> tuple:
+def _published(model_hash: str) -> tuple[ColumnElement[bool], ...]:
     return Run.state == RunState.PUBLISHED.value, Run.model_hash == model_hash
 
 
@@ -77,7 +77,7 @@ def _memory(session: Session, names: Sequence[str]) -> dict[str, int]:
     query = select(Worker.run_id, func.max(Worker.peak_memory_bytes)).where(
         Worker.run_id.in_(names), Worker.peak_memory_bytes.is_not(None)
     )
-    return {name: int(peak) for name, peak in session.execute(query.group_by(Worker.run_id))}
+    return {name: int(peak or 0) for name, peak in session.execute(query.group_by(Worker.run_id))}
 
 
 def _sizes(session: Session, names: Sequence[str]) -> dict[str, tuple[int, int]]:

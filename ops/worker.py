@@ -77,7 +77,7 @@ def run(
         recorder = Recorder(engine, taken.lease, clock)
         heartbeat = Heartbeat(engine, taken.lease, timedelta(seconds=settings.lease.seconds), clock)
         work = Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress)
-        with notifying(engine, settings.notify, clock):
+        with notifying(engine, settings.notify, clock), held(work):
             _carry_out(work)
         return outcome(engine, taken.run_id, already=False)
 
@@ -89,12 +89,18 @@ def _store(settings: Settings) -> Store:
         raise ConfigurationError(f"the store cannot be opened: {error}") from error
 
 
-def _carry_out(work: Work) -> None:
+@contextmanager
+def held(work: Work) -> Iterator[None]:
+    """While the block works on the run its lease is renewed; then the run is left in the right state."""
     with _left_in_the_right_state(work.recorder), work.heartbeat.beating(), work.progress:
-        manifest = all_stages(work)
-        work.heartbeat.check()
-        count = len(manifest.members)
-        work.recorder.finish(RunState.PUBLISHED, f"published with {count} members", members_published=count)
+        yield
+
+
+def _carry_out(work: Work) -> None:
+    manifest = all_stages(work)
+    work.heartbeat.check()
+    count = len(manifest.members)
+    work.recorder.finish(RunState.PUBLISHED, f"published with {count} members", members_published=count)
 
 
 @contextmanager
