@@ -84,6 +84,15 @@ def count_and_bytes(session: Session, run_id: str) -> tuple[int, int]:
     return int(count), int(size)
 
 
+def by_kind(session: Session, run_id: str) -> list[tuple[str, int, int]]:
+    """The kinds of objects that a run has published: how many of each, and their size together [bytes]."""
+    query = select(Product.kind, func.count(), func.sum(Product.bytes)).where(Product.run_id == run_id)
+    return [
+        (kind, int(count), int(size or 0))
+        for kind, count, size in session.execute(query.group_by(Product.kind).order_by(Product.kind))
+    ]
+
+
 def published_lead_times(session: Session, run_id: str) -> list[int]:
     """The lead times [h] with products, in order. A lead time's products are recorded all at once."""
     query = select(Product.lead_time_hours).where(Product.run_id == run_id, Product.lead_time_hours.is_not(None))

@@ -17,6 +17,8 @@ from ops.commands import (
     product_proof,
     products,
     run,
+    run_care,
+    run_shown,
     runs,
 )
 from ops.commands.doctor import doctor
@@ -34,6 +36,8 @@ app.command("run")(run.run)
 app.command("demo")(run.demo)
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(runs.app, name="runs")
+for _command in (run_shown.show, run_care.cancel, run_care.retry, run_care.replay):
+    runs.app.command(_command.__name__)(_command)
 app.add_typer(products.app, name="products")
 for _command in (
     product_proof.verify,

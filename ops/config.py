@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from db.connection import masked_url
 from ops.alert_settings import AlertSettings
+from ops.cost_settings import CostSettings
 from ops.daemon_settings import DaemonSettings
 from ops.errors import ConfigurationError
 from ops.ingest_settings import CdsSettings, EcmwfSettings, GfsSettings, IngestSettings
@@ -225,6 +226,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()
+    cost: CostSettings = CostSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

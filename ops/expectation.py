@@ -20,6 +20,10 @@ class Spread:
     def __add__(self, other: "Spread") -> "Spread":
         return Spread(self.low + other.low, self.middle + other.middle, self.high + other.high)
 
+    def times(self, factor: float) -> "Spread":
+        """The quantity times a factor above zero."""
+        return Spread(self.low * factor, self.middle * factor, self.high * factor)
+
 
 def expected(sizes: Sequence[float], values: Sequence[float], size: float) -> Spread | None:
     """What to expect at a size, all above zero; None without values.

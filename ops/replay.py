@@ -19,6 +19,7 @@ from db import products, runs, workers
 from db.runs import NewRun
 from db.schema import Input, Product, Run
 from db.states import RunState
+from forecast import program_cache
 from forecast.grids import weight_cache
 from ingest.source import Source
 from ops import history, replay_start, stages, worker
@@ -98,6 +99,7 @@ def replay(settings: Settings, name: str, forecaster: Forecaster, progress: Prog
         record = _recorded(engine, name)
         own = settings_of(record.run, settings, record.batch_size)
         weight_cache.keep_in(settings.paths.work / "weights")
+        program_cache.keep_in(settings.paths.work / "programs")
         settings.paths.work.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f"replay-{record.run.id}-", dir=settings.paths.work) as scratch:
             found = _Scratch(Path(scratch), record, own, engine, clock).replayed(forecaster, progress)

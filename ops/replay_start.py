@@ -39,6 +39,7 @@ def keep(run: Run, kept: Path, scratch: Path) -> bool:
 
     Analyses of perturbed members are not kept, so the replay of a run with its own for each member fetches again.
     """
+    scratch.mkdir(parents=True)
     recorded = run.provenance or {}
     if "members" in recorded:
         return False
@@ -48,7 +49,6 @@ def keep(run: Run, kept: Path, scratch: Path) -> bool:
         return False
     if analysis.sha256 != recorded.get("analysis_sha256"):
         return False
-    scratch.mkdir(parents=True)
     analysis.to_netcdf(scratch / CONTROL)
     return True
 

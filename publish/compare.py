@@ -29,7 +29,7 @@ def difference(expected: Path, got: Path) -> str:
             return _of_fields(list(_variables(expected)), list(_variables(got)), "variables", alone)
     except (eccodes.CodesInternalError, OSError, RuntimeError, ValueError) as error:
         return f"it cannot be compared: {error}"
-    return f"{got.stat().st_size} bytes, recorded {expected.stat().st_size}"
+    return f"other content, {got.stat().st_size} bytes, recorded {expected.stat().st_size}"
 
 
 def _of_fields(expected: list[_Field], got: list[_Field], what: str, if_same: str) -> str:
@@ -61,8 +61,8 @@ def _messages(path: Path) -> Iterator[_Field]:
     with path.open("rb") as file:
         while (handle := eccodes.codes_grib_new_from_file(file)) is not None:
             try:
-                keys = ("shortName", "typeOfLevel", "level", "stepRange")
-                name = " ".join(eccodes.codes_get_string(handle, key) for key in keys)
+                keys = ("shortName", "level", "typeOfLevel", "stepRange")
+                name = "{} at {} {}, {} h".format(*(eccodes.codes_get_string(handle, key) for key in keys))
                 if eccodes.codes_is_defined(handle, "number"):
                     name += f" member {eccodes.codes_get_long(handle, 'number')}"
                 yield _Field(name, eccodes.codes_get_values(handle))

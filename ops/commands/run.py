@@ -32,6 +32,9 @@ def run(
     profile: Annotated[
         Path | None, typer.Option(help="Directory for a profile of the run, for TensorBoard and Perfetto.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do nothing: tell the plan, and how long and how much it will take.")
+    ] = False,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
@@ -46,10 +49,23 @@ def run(
     )
     if settings.source.name != "files" and path is None:
         settings = _with_source(settings, settings.source.name)
+    if dry_run:
+        _preview(settings, _cycle(cycle), json)
+        return
     ended = forecast(settings, _cycle(cycle), fresh, profile)
     if fresh and ended.already:
         say("A published run is never begun afresh: the same configuration gives the same products.")
-    as_json(ended) if json else _tell(ended)
+    as_json(ended) if json else tell(ended)
+
+
+def _preview(settings: "Settings", cycle: datetime | None, json: bool) -> None:
+    from ops.clock import utc_now
+    from ops.commands import run_preview
+    from ops.preview import preview
+    from ops.progress import for_this_output
+
+    found = preview(settings, for_this_output(), cycle, utc_now)
+    as_json(found) if json else run_preview.tell(found)
 
 
 def demo(config: ConfigFile = None) -> None:
@@ -61,7 +77,7 @@ def demo(config: ConfigFile = None) -> None:
     )
     ensure_model(settings.paths.models)
     ended = forecast(_with_source(settings, "demo"), None)
-    _tell(ended)
+    tell(ended)
     _next_commands(ended)
 
 
@@ -92,7 +108,8 @@ def forecast(
         return worker.run(settings, forecaster, for_this_output(), cycle=cycle, fresh=fresh)
 
 
-def _tell(ended: "Outcome") -> None:
+def tell(ended: "Outcome") -> None:
+    """Say where a run and its products are."""
     from ops.worker import local_path
 
     done = "was published already; nothing was done again" if ended.already else "is published"

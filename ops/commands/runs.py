@@ -1,13 +1,13 @@
-"""`sigmacast runs` and `sigmacast runs show`: the history of runs."""
+"""`sigmacast runs`: the history of runs, listed."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from forecast.times import format_cycle, parse_cycle
 from ops.commands.options import AsJson, ConfigFile, settings_from
-from ops.commands.output import as_json, duration, moment, say, size, table
+from ops.commands.output import as_json, duration, moment, say, table
 from ops.errors import ConfigurationError
 
 app = typer.Typer(help="The history of runs.", invoke_without_command=True, no_args_is_help=False)
@@ -21,9 +21,15 @@ def list_runs(
         typer.Option(help="Only runs that are created, running, interrupted, published, failed or cancelled."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Only runs of this model.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only runs from this source.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Only runs made as forecast, or as hindcast.")] = None,
+    cycle: Annotated[str | None, typer.Option(help="Only this cycle.")] = None,
     since: Annotated[str | None, typer.Option(help="Only this cycle and later ones.")] = None,
     until: Annotated[str | None, typer.Option(help="Only this cycle and earlier ones.")] = None,
+    created_since: Annotated[str | None, typer.Option(help="Only runs made at this time or later.")] = None,
+    created_until: Annotated[str | None, typer.Option(help="Only runs made at this time or earlier.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Go on after this run, the last of the page before.")] = None,
     json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
@@ -34,16 +40,31 @@ def list_runs(
     from db import runs
     from ops import history
 
-    filters = runs.Filters(_state(state), model, _cycle("--since", since), _cycle("--until", until))
+    if cycle and (since or until):
+        raise ConfigurationError("--cycle: expected it alone, got --since or --until beside it")
+    filters = runs.Filters(
+        state=_state(state),
+        model=model,
+        since=_cycle("--since", since) or _cycle("--cycle", cycle),
+        until=_cycle("--until", until) or _cycle("--cycle", cycle),
+        source=source,
+        purpose=_purpose(purpose),
+        created_since=_time("--created-since", created_since),
+        created_until=_time("--created-until", created_until),
+    )
     with history.opened(settings_from(config).database) as engine, db.reading(engine) as session:
-        found = runs.search(session, filters, limit)
-    if json:
-        as_json([_row(run) for run in found])
-    elif found:
-        columns = ("RUN", "CYCLE", "STATE", "MEMBERS", "CREATED", "TOOK")
-        table(columns, [_cells(run) for run in found])
-    else:
+        last = runs.find(session, after) if after else None
+        found = runs.search(session, filters, limit, last)
+    as_json([row(run) for run in found]) if json else _tell(found, limit)
+
+
+def _tell(found: Any, limit: int) -> None:
+    if not found:
         say("No runs.")
+        return
+    table(("RUN", "CYCLE", "STATE", "MEMBERS", "CREATED", "TOOK"), [_cells(run) for run in found])
+    if len(found) == limit:
+        say(f"There may be more: --after {found[-1].id}")
 
 
 def _state(text: str | None) -> Any:
@@ -55,11 +76,26 @@ def _state(text: str | None) -> Any:
         raise ConfigurationError(f"--state: expected one of {', '.join(RunState)}, got {text!r}") from None
 
 
+def _purpose(text: str | None) -> str | None:
+    if text not in (None, "forecast", "hindcast"):
+        raise ConfigurationError(f"--purpose: expected forecast or hindcast, got {text!r}")
+    return text
+
+
 def _cycle(option: str, text: str | None) -> datetime | None:
     try:
         return parse_cycle(text) if text else None
     except ValueError as error:
         raise ConfigurationError(f"{option}: {error}") from error
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    """A moment in ISO 8601; UTC where it has no offset."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"{option}: expected a time such as 2026-11-21T06:30, got {text!r}") from None
+    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _cells(run: Any) -> tuple[Any, ...]:
@@ -68,95 +104,6 @@ def _cells(run: Any) -> tuple[Any, ...]:
     return run.id, format_cycle(run.init_time), run.state, members, moment(run.created_at), took
 
 
-def _row(run: Any) -> dict[str, Any]:
-    """All columns of a run."""
+def row(run: Any) -> dict[str, Any]:
+    """All columns of a run, or of another row."""
     return {column.name: getattr(run, column.name) for column in run.__table__.columns}
-
-
-def _others(row: Any) -> dict[str, Any]:
-    """All columns of a row that belongs to a run, but for the keys that tie it to the run."""
-    return {name: value for name, value in _row(row).items() if name not in ("id", "run_id")}
-
-
-@app.command("show")
-def show(
-    run: Annotated[str, typer.Argument(help="A run, by its name or the beginning of it, or `latest`.")],
-    json: AsJson = False,
-    config: ConfigFile = None,
-) -> None:
-    """Show one run: its stages and attempts, inputs, members lost, products and events."""
-    import db
-    from db import products, runs, stages
-    from ops import history
-
-    with history.opened(settings_from(config).database) as engine, db.reading(engine) as session:
-        found = runs.find(session, run)
-        count, total = products.count_and_bytes(session, found.id)
-        document = _row(found) | {
-            "stages": [_others(one) for one in stages.of_run(session, found.id)],
-            "attempts": [_others(one) for one in stages.attempts(session, found.id)],
-            "inputs": [_others(one) for one in products.inputs(session, found.id)],
-            "member_losses": [_others(one) for one in products.losses(session, found.id)],
-            "products": {
-                "count": count,
-                "bytes": total,
-                "lead_times_hours": products.published_lead_times(session, found.id),
-            },
-            "events": [_others(one) for one in runs.events(session, found.id)],
-        }
-    as_json(document) if json else _tell(document)
-
-
-def _tell(run: dict[str, Any]) -> None:
-    say(f"Run        {run['id']}")
-    say(f"State      {run['state']}" + (f": {run['error']}" if run["error"] else ""))
-    say(f"Cycle      {format_cycle(run['init_time'])}")
-    say(f"Model      {run['model_name']} ({run['model_hash'][:12]})")
-    published = "-" if run["members_published"] is None else run["members_published"]
-    say(f"Members    {published} published of {run['members_requested']}")
-    say(f"Device     {run['device'] or '-'}")
-    say(f"Software   {', '.join(f'{name} {v}' for name, v in (run['software'] or {}).items() if v)}")
-    say(f"Created    {moment(run['created_at'])}, took {duration(run['started_at'], run['ended_at'])}")
-    say(f"Store      {run['store_url']}")
-    products = run["products"]
-    leads = products["lead_times_hours"]
-    reach = f", lead times {leads[0]} to {leads[-1]} h" if leads else ""
-    say(f"Products   {products['count']} objects, {size(products['bytes'])}{reach}")
-    _tell_rows(run)
-
-
-def _tell_rows(run: dict[str, Any]) -> None:
-    for one in run["inputs"]:
-        say(f"Input      {one['uri']} ({size(one['bytes'])}, SHA-256 {one['sha256'][:12]})")
-    for one in run["member_losses"]:
-        say(f"Lost       member {one['member']} at {one['lead_time_hours']} h: {one['reason']}")
-    say()
-    columns = ("STAGE", "ATTEMPT", "STATE", "STARTED", "TOOK", "ERROR")
-    table(columns, [_attempt_cells(one) for one in run["attempts"]])
-    say()
-    table(("WHEN", "EVENT", "WHAT"), [(moment(e["at"]), e["kind"], e["message"]) for e in run["events"]])
-
-
-def _attempt_cells(one: dict[str, Any]) -> tuple[Any, ...]:
-    took = duration(one["started_at"], one["ended_at"])
-    return one["stage"], one["number"], one["state"], moment(one["started_at"]), took, one["error"]
-
-
-@app.command("cancel")
-def cancel(
-    run: Annotated[str, typer.Argument(help="A run that has not ended well, by its name or the beginning of it.")],
-    reason: Annotated[str, typer.Option(help="Why, for the run's history.")] = "",
-    json: AsJson = False,
-    config: ConfigFile = None,
-) -> None:
-    """Cancel a run: whoever works on it is stopped, and nothing of it is published."""
-    import db
-    from db import leases, runs
-    from ops import history
-    from ops.clock import utc_now
-
-    with history.opened(settings_from(config).database) as engine, db.writing(engine) as session:
-        found = runs.find(session, run)
-        leases.revoke(session, found.id, utc_now(), f"cancelled by an operator{': ' if reason else ''}{reason}")
-        document = {"run": found.id, "state": "cancelled"}
-    as_json(document) if json else say(f"Run {document['run']} is cancelled.")
