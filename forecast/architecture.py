@@ -72,7 +72,8 @@ class _Builder:
     def parts(self) -> Parts:
         step = step_site(self.context)
         substeps = step.get("num_substeps", 1)
-        step = replace(step, context=replace(self.context, randomness=random_fields.layout_of(step)))
+        fast = SphericalHarmonics(self.context.harmonics.grid, kernels=True)
+        step = replace(step, context=replace(self.context, harmonics=fast, randomness=random_fields.layout_of(step)))
         geopotential = self.context.harmonics.to_nodal(self.base_orography)[:, 0] * self.scales.gravity
         return Parts(
             encoder=Encoder(**self._codec("encoder_module", _ENCODER, geopotential)),
@@ -205,7 +206,7 @@ class _Builder:
         coordinates = self._coordinates(custom.reference("custom_coords"))
         if coordinates.layers != self.layers:
             raise UnsupportedConfiguration("the dynamical core must have the sigma layers of the physics")
-        harmonics = SphericalHarmonics(coordinates.grid)
+        harmonics = SphericalHarmonics(coordinates.grid, kernels=True)
         inner = replace(driven, context=replace(driven.context, harmonics=harmonics))
         substeps = driven.get("dycore_substeps")
         equation = self._known(

@@ -23,6 +23,7 @@ from jaxlib import xla_client
 
 from forecast import program_cache
 from forecast.devices import Device
+from forecast.dycore.native import library
 from forecast.program_cache import Kept
 
 Arrays = dict[str, jax.Array]
@@ -62,7 +63,7 @@ class Program:
 def key_of(identity: Mapping[str, Any]) -> str:
     """A name for what is made from `identity` in this environment."""
     config: Any = jax.config
-    settings = [config.jax_enable_x64, config.jax_default_matmul_precision]
+    settings = [config.jax_enable_x64, config.jax_default_matmul_precision, library.available()]
     return hashlib.sha256(json.dumps([identity, settings, _environment()], sort_keys=True).encode()).hexdigest()[:40]
 
 

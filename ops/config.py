@@ -96,6 +96,9 @@ class ForecastSettings(Section):
     batch_size: int | None = Field(
         default=None, ge=1, description="Members advanced together; unset: sized to the memory."
     )
+    native_kernels: bool = Field(
+        default=True, description="Whether transforms on a CPU are compiled from C++ where a compiler is found."
+    )
 
 
 class ProductsSettings(Section):

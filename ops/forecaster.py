@@ -55,14 +55,21 @@ class Forecaster(Protocol):
 
 
 class ModelForecaster:
-    """Forecasts with the hybrid model on whatever device JAX finds."""
+    """Forecasts with the hybrid model on whatever device JAX finds, on a CPU with native kernels unless told not to."""
+
+    def __init__(self, *, native_kernels: bool = True) -> None:
+        self._native_kernels = native_kernels
 
     def device(self) -> str:
-        """Kind, number and platform of the devices, such as `2 x NVIDIA H100 (gpu)`."""
+        """Kind, number and platform of the devices, such as `2 x NVIDIA H100 (gpu)`, and whether kernels are native."""
         import jax
 
+        from forecast.dycore.native import library
+
+        library.forbid(not self._native_kernels)
         devices = jax.devices()
-        return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
+        kernels = ", native kernels" if library.available() else ""
+        return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform}{kernels})"
 
     @contextmanager
     def profiled(self, directory: Path) -> Iterator[None]:
@@ -88,6 +95,8 @@ class ModelForecaster:
         on_progress: OnProgress,
     ) -> Forecast:
         """See Forecaster.start."""
+        from forecast.dycore.native import library
         from forecast.ensemble import Ensemble
 
+        library.forbid(not self._native_kernels)
         return Ensemble(checkpoint, spec, initial, restart_dir, batch_size, on_progress=on_progress)

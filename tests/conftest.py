@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import shutil
 import sqlite3  # noqa: F401 - before ecCodes, which bundles SQLite 3.26, as in db.connection
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,27 @@ class NeuralgcmData:
 def repository() -> Path:
     """The root of the checkout."""
     return REPOSITORY
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-native`: the models of the tests do without kernels in C++, as on a machine that has no compiler."""
+    parser.addoption("--no-native", action="store_true", help="models do without kernels in C++")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forbid the kernels before any model is built."""
+    if config.getoption("--no-native"):
+        from forecast.dycore.native import library
+
+        library.forbid()
+
+
+@pytest.fixture(scope="session")
+def needs_compiler(pytestconfig: pytest.Config) -> None:
+    """A C++ compiler, for the kernels."""
+    if pytestconfig.getoption("--no-native"):
+        pytest.skip("--no-native was given")
+    require_server(shutil.which("c++"), "no C++ compiler, c++, is installed")
 
 
 @pytest.fixture(scope="session")

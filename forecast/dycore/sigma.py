@@ -83,7 +83,8 @@ class SigmaLayers:
 
 def vertical_product(matrix: jax.Array, x: jax.Array) -> jax.Array:
     """A matrix [level', level] applied along the level axis of [a, level, b], giving [a, level', b]."""
-    return jnp.einsum("gk,akb->agb", matrix, x, precision=jax.lax.Precision.HIGHEST)
+    matrices = jnp.broadcast_to(matrix, (x.shape[0], *matrix.shape))
+    return jnp.matmul(matrices, x, precision=jax.lax.Precision.HIGHEST)
 
 
 def column(values: np.ndarray, dtype: jnp.dtype = jnp.float32) -> jax.Array:

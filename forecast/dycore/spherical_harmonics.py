@@ -10,6 +10,8 @@ import numpy as np
 from flax import nnx
 
 from forecast.dycore.constant import Constant
+from forecast.dycore.native import library
+from forecast.dycore.native.transforms import Transforms
 from forecast.dycore.spectral_grid import SpectralGrid
 
 _PRECISION = jax.lax.Precision.HIGHEST
@@ -19,12 +21,17 @@ CONSTANT_FIELD_COEFFICIENT = 3.5449077018110318
 
 
 class SphericalHarmonics(nnx.Module):
-    """Transforms between coefficients and grid values, and derivatives of coefficients."""
+    """Transforms between coefficients and grid values, and derivatives of coefficients.
 
-    def __init__(self, grid: SpectralGrid):
+    With `kernels` float32 is transformed by `forecast.dycore.native` where that is available. Its sums round
+    elsewhere, which shows where a large mean is differentiated, as in the features of encoders and decoders.
+    """
+
+    def __init__(self, grid: SpectralGrid, *, kernels: bool = False):
         self.grid = grid
         a, b = grid.recurrence
         l = grid.l[None, :]  # noqa: E741
+        self.native = Transforms(grid) if kernels and library.available() else None
         self.fourier = _constant(grid.fourier_matrix)
         self.fourier_transposed = _constant(grid.fourier_matrix.T)
         self.legendre = _constant(grid.legendre_matrix.transpose(0, 2, 1))
@@ -34,12 +41,10 @@ class SphericalHarmonics(nnx.Module):
 
     def to_nodal(self, modal: jax.Array) -> jax.Array:
         """Coefficients [zonal, level, total] to grid values [longitude, level, latitude]; units unchanged."""
-        zonal, level, total = modal.shape
-        pairs = modal.reshape(zonal // 2, 2 * level, total)
-        waves = jnp.matmul(pairs, self.legendre[...], precision=_PRECISION)
-        waves = waves.reshape(zonal, level * self.grid.latitude_count)
-        nodal = jnp.matmul(self.fourier[...], waves, precision=_PRECISION)
-        return nodal.reshape(-1, level, self.grid.latitude_count)
+        tables = self.fourier[...], self.legendre[...]
+        if self.native is not None and modal.dtype == jnp.float32:
+            return self.native.to_nodal(modal, _to_nodal, tables)
+        return _to_nodal(tables, modal)
 
     def to_modal(self, nodal: jax.Array) -> jax.Array:
         """Grid values [longitude, level, latitude] to coefficients [zonal, level, total]; units unchanged.
@@ -48,12 +53,11 @@ class SphericalHarmonics(nnx.Module):
         float32 rounds a weight by up to 6e-8 of it, and where the rounding falls shows wherever a large mean is
         differentiated, as in the features of the encoders.
         """
-        longitude, level, latitude = nodal.shape
-        weighted = (nodal * jnp.asarray(self.grid.quadrature_weights, nodal.dtype)).reshape(longitude, level * latitude)
-        waves = jnp.matmul(self.fourier_transposed[...], weighted, precision=_PRECISION)
-        pairs = waves.reshape(self.grid.zonal_wavenumbers, 2 * level, latitude)
-        modal = jnp.matmul(pairs, self.legendre_transposed[...], precision=_PRECISION)
-        return modal.reshape(self.grid.zonal_count, level, self.grid.total_wavenumbers)
+        weights = jnp.asarray(self.grid.quadrature_weights, nodal.dtype)
+        tables = self.fourier_transposed[...], self.legendre_transposed[...], weights
+        if self.native is not None and nodal.dtype == jnp.float32:
+            return self.native.to_modal(nodal, _to_modal, tables)
+        return _to_modal(tables, nodal)
 
     def laplacian(self, modal: jax.Array) -> jax.Array:
         """Laplacian of a scalar."""
@@ -100,6 +104,22 @@ class SphericalHarmonics(nnx.Module):
         """The same coefficients with the highest `count` total wavenumbers set to zero."""
         keep = self.grid.l < self.grid.total_wavenumbers - count
         return modal * jnp.asarray(keep, modal.dtype)
+
+
+def _to_nodal(tables: tuple[jax.Array, ...], modal: jax.Array) -> jax.Array:
+    fourier, legendre = tables
+    zonal, level, total = modal.shape
+    waves = jnp.matmul(modal.reshape(zonal // 2, 2 * level, total), legendre, precision=_PRECISION)
+    nodal = jnp.matmul(fourier, waves.reshape(zonal, -1), precision=_PRECISION)
+    return nodal.reshape(-1, level, legendre.shape[-1])
+
+
+def _to_modal(tables: tuple[jax.Array, ...], nodal: jax.Array) -> jax.Array:
+    fourier, legendre, weights = tables
+    longitude, level, latitude = nodal.shape
+    waves = jnp.matmul(fourier, (nodal * weights).reshape(longitude, -1), precision=_PRECISION)
+    modal = jnp.matmul(waves.reshape(-1, 2 * level, latitude), legendre, precision=_PRECISION)
+    return modal.reshape(-1, level, legendre.shape[-1])
 
 
 def change_truncation(modal: jax.Array, source: SpectralGrid, target: SpectralGrid) -> jax.Array:

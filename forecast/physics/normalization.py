@@ -30,9 +30,10 @@ def soft_clip(x: jax.Array, max_value: float, hinge: float = 1.0) -> jax.Array:
     if max_value / hinge < _ONE_SIDED_FROM:
         inner = _softplus(2 * max_value - _softplus(x + max_value, hinge), hinge)
         return max_value - inner * (2 * max_value / _softplus(jnp.asarray(2 * max_value), hinge))
-    negative = x < 0
-    bent = max_value - _softplus(max_value - jnp.where(negative, -x, x), hinge)
-    return jnp.where(negative, -bent, bent)
+    size = jnp.abs(x)
+    bend = hinge * jnp.log(1 + jnp.exp(-jnp.abs(max_value - size) / hinge))
+    bent = jnp.minimum(size, max_value) - bend
+    return jnp.where(x < 0, -bent, bent)
 
 
 def _softplus(x: jax.Array, hinge: float) -> jax.Array:

@@ -20,7 +20,7 @@ STEP_PATH = "stochastic_modular_step_model/~/stochastic_physics_parameterization
 """Where archives keep the parameters of a model step."""
 
 _STEP_KIND = "StochasticPhysicsParameterizationStep"
-_COLUMNS_PER_BLOCK_ON_CPU = 512
+_COLUMNS_PER_BLOCK_ON_CPU = 8192
 
 
 def step_site(context: Context) -> Site:
@@ -67,7 +67,7 @@ class Parameterization(nnx.Module):
         return self._to_state(state, self._map_columns(gathered))
 
     def _map_columns(self, gathered: Gathered) -> jax.Array:
-        """Tendencies [longitude, channel, latitude], block by block of longitudes so that each fits the cache."""
+        """Tendencies [longitude, channel, latitude], block by block of longitudes, which bounds the memory."""
         if self.blocks == 1:
             return self._columns(gathered)
         split = {key: x.reshape(self.blocks, -1, *x.shape[1:]) for key, x in gathered.items()}
@@ -132,7 +132,7 @@ def _filter(site: Site, time_step: float) -> np.ndarray:
 
 
 def _block_count(longitudes: int, latitudes: int) -> int:
-    """Blocks of longitudes to work through: several on a CPU, where a block should fit the cache, else one."""
+    """Blocks of longitudes to work through: several on a CPU, where memory is short, else one."""
     if jax.default_backend() != "cpu":
         return 1
     wanted = max(1, longitudes * latitudes // _COLUMNS_PER_BLOCK_ON_CPU)

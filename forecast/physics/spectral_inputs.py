@@ -4,7 +4,7 @@ A derivative costs no more than a value: its operator is part of the Legendre ma
 or of the Fourier matrix (longitude), so that all fields share one matrix product for each operator.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -12,8 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
-from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 
 VALUE, D_DLON, D_DLAT, LAPLACIAN = "", "_dlon", "_dlat", "_del2"
@@ -93,10 +91,6 @@ class StackTransform(nnx.Module):
     def __init__(self, harmonics: SphericalHarmonics, stacks: Stacks):
         self.harmonics = harmonics
         self.stacks = stacks
-        operators = {request.operator for request in stacks.requests}
-        self.d_dlat = _optional(D_DLAT in operators, lambda: _legendre_d_dlat(harmonics.grid))
-        self.laplacian = _optional(LAPLACIAN in operators, lambda: _legendre_laplacian(harmonics.grid))
-        self.fourier_d_dlon = _optional(D_DLON in operators, lambda: _fourier_d_dlon(harmonics.grid))
 
     def __call__(self, modal: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Stacks [longitude, channel, latitude] by operator, from fields [zonal, level, total]."""
@@ -111,38 +105,11 @@ class StackTransform(nnx.Module):
         return stacks
 
     def _apply(self, operator: str, modal: jax.Array) -> jax.Array:
-        fourier, legendre = self.harmonics.fourier[...], self.harmonics.legendre[...]
-        if operator == D_DLON and self.fourier_d_dlon is not None:
-            modal, fourier = self.harmonics.clip(modal), self.fourier_d_dlon[...]
-        if operator == D_DLAT and self.d_dlat is not None:
-            legendre = self.d_dlat[...]
-        if operator == LAPLACIAN and self.laplacian is not None:
-            legendre = self.laplacian[...]
-        zonal, level, total = modal.shape
-        waves = jnp.matmul(modal.reshape(zonal // 2, 2 * level, total), legendre, precision=_PRECISION)
-        nodal = jnp.matmul(fourier, waves.reshape(zonal, -1), precision=_PRECISION)
-        return nodal.reshape(fourier.shape[0], level, -1)
-
-
-def _legendre_d_dlat(grid: SpectralGrid) -> np.ndarray:
-    """cos(lat) d/dlat of the Legendre functions [m, total, latitude], less the clipped part in the highest l."""
-    functions = np.pad(grid.legendre_matrix.transpose(0, 2, 1)[:, :-1], [(0, 0), (1, 2), (0, 0)])
-    a, b = (weights[::2, :, None] for weights in grid.recurrence)
-    l = grid.l[None, :, None]  # noqa: E741
-    return (l + 1) * a * functions[:, :-2] - l * b * functions[:, 2:]
-
-
-def _legendre_laplacian(grid: SpectralGrid) -> np.ndarray:
-    """Laplacian of the Legendre functions [m, total, latitude]."""
-    return grid.legendre_matrix.transpose(0, 2, 1) * grid.laplacian_eigenvalues[None, :, None]
-
-
-def _fourier_d_dlon(grid: SpectralGrid) -> np.ndarray:
-    """d/dlon of the Fourier basis [longitude, zonal]."""
-    basis = grid.fourier_matrix.reshape(grid.longitude_count, -1, 2)
-    m = np.arange(grid.zonal_wavenumbers)
-    return np.stack([-m * basis[:, :, 1], m * basis[:, :, 0]], axis=-1).reshape(grid.longitude_count, -1)
-
-
-def _optional(wanted: bool, make: Callable[[], np.ndarray]) -> Constant | None:
-    return Constant(jnp.asarray(make(), jnp.float32)) if wanted else None
+        harmonics = self.harmonics
+        if operator == D_DLON:
+            modal = harmonics.d_dlon(harmonics.clip(modal))
+        elif operator == D_DLAT:
+            modal = harmonics.clip(harmonics.cos_lat_d_dlat(modal))
+        elif operator == LAPLACIAN:
+            modal = harmonics.laplacian(modal)
+        return harmonics.to_nodal(modal)

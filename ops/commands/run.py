@@ -103,7 +103,7 @@ def forecast(
     from ops.forecaster import ModelForecaster
     from ops.progress import for_this_output
 
-    forecaster = ModelForecaster()
+    forecaster = ModelForecaster(native_kernels=settings.forecast.native_kernels)
     with forecaster.profiled(profile) if profile else nullcontext():
         return worker.run(settings, forecaster, for_this_output(), cycle=cycle, fresh=fresh)
 

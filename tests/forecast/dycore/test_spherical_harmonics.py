@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from forecast.dycore.spectral_grid import SpectralGrid
-from forecast.dycore.spherical_harmonics import CONSTANT_FIELD_COEFFICIENT, change_truncation
+from forecast.dycore.spherical_harmonics import CONSTANT_FIELD_COEFFICIENT, SphericalHarmonics, change_truncation
 from tests.forecast.dycore.support import nodal, relative_error, smooth, sphere_integral
+
+
+@pytest.fixture(scope="module", params=["kernels", "matrix products"])
+def harmonics(request, grid):
+    """Whatever the transforms are computed by, the same holds."""
+    if request.param == "kernels":
+        request.getfixturevalue("needs_compiler")
+    return SphericalHarmonics(grid, kernels=request.param == "kernels")
 
 
 @pytest.fixture(scope="module")
