@@ -1,12 +1,14 @@
-"""Six forecast hours and their decoding, beside the reference: `python -m tests.bench [--repetitions N] [--json FILE]`.
+"""The forecast beside the reference: `python -m tests.bench [--repetitions N] [--members N] [--json FILE]`.
 
-All contenders start from the demonstration analysis in one process and take turns, so that a machine that slows
-down slows all of them; reported are medians, and the medians of the ratios within a turn. The floor is the number
-of floating-point operations that the compiler counts, at the rate that a large matrix product reaches here.
+One member goes six hours and is decoded; with `--members` so many go one hour. All contenders start from the
+demonstration analysis in one process and take turns, so that a machine that slows down slows all of them; reported
+are medians, and the medians of the ratios within a turn. The floor is the arithmetic of the matrix products and
+convolutions, those of the transforms by what their symmetries leave, at the rate of a large matrix product here.
 """
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -28,64 +30,127 @@ from ingest.source import ModelNeeds
 from ingest.sources import open_source
 from ops.commands.output import table
 from ops.demo import checkpoint_file
+from ops.forecaster import ModelForecaster
 from tests.parity.reference import Reference
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
 HOURS = 6
-OURS, LOOP, UNROLL = "sigmacast", "reference, advance in a loop", "reference, unroll"
+OURS, LOOP, UNROLL, VMAP = "sigmacast", "reference, advance in a loop", "reference, unroll", "reference, vmap"
 Contenders = dict[str, Callable[[], Any]]
 
 
-def sigmacast(archive: Path) -> tuple[Callable[[], Any], float]:
-    """Our forecast of one member as a run makes it, and its floating-point operations."""
-    model = HybridModel(native.from_archive(archive, "demo", datetime.now(UTC), "bench"))
-    members = Members(model, CYCLE)
-    analysis = open_source("demo", None).fetch(CYCLE, ModelNeeds(128, 64)).dataset
-    forcing = {name: analysis[name].values for name in FORCING_FIELDS}
-    fields = {name: analysis[name].values for name in LEVEL_FIELDS}
-    identity = Identity(0)
-    start = members.encode(fields, forcing, identity)
+class Sigmacast:
+    """Our forecast as a run makes it."""
 
-    def six_hours() -> Any:
-        (end,) = members.advance([start], [identity], forcing, 1, HOURS)
-        return members.decode(end, forcing)
+    def __init__(self, archive: Path) -> None:
+        self.model = HybridModel(native.from_archive(archive, "demo", datetime.now(UTC), "bench"))
+        self.members = Members(self.model, CYCLE)
+        analysis = open_source("demo", None).fetch(CYCLE, ModelNeeds(128, 64)).dataset
+        self.forcing = {name: analysis[name].values for name in FORCING_FIELDS}
+        self.fields = {name: analysis[name].values for name in LEVEL_FIELDS}
 
-    return six_hours, HOURS * operations_of_step(model, start, forcing)
+    def start(self, member: int) -> ModelState:
+        """A member's encoded state."""
+        return self.members.encode(self.fields, self.forcing, Identity(member))
+
+    def one(self) -> Callable[[], Any]:
+        """One member for six hours, decoded."""
+        start, identity = self.start(0), Identity(0)
+
+        def forecast() -> Any:
+            (end,) = self.members.advance([start], [identity], self.forcing, 1, HOURS)
+            return self.members.decode(end, self.forcing)
+
+        return forecast
+
+    def many(self, count: int) -> Callable[[], Any]:
+        """Members for one hour."""
+        identities = [Identity(member) for member in range(count)]
+        starts = [self.start(member) for member in range(count)]
+
+        def forecast() -> Any:
+            return self.members.advance(starts, identities, self.forcing, 1, 1)
+
+        return forecast
+
+    def operations(self) -> float:
+        """Floating-point operations of one hour."""
+        graph, leaves = nnx.split(self.model)
+
+        def step_of(leaves: Any, *arguments: Any) -> ModelState:
+            return nnx.merge(graph, leaves).step(*arguments)
+
+        traced = jax.make_jaxpr(step_of)(leaves, self.start(0), self.forcing, jax.random.key(0))
+        return operations_in(traced.jaxpr)
 
 
-def operations_of_step(model: HybridModel, state: ModelState, forcing: Any) -> float:
-    """Floating-point operations of one hour, as the compiler counts them."""
-    graph, leaves = nnx.split(model)
-
-    def step_of(leaves: Any, *arguments: Any) -> ModelState:
-        return nnx.merge(graph, leaves).step(*arguments)
-
-    step = jax.jit(step_of)
-    compiled = step.lower(leaves, state, forcing, jax.random.key(0)).compile()
-    return float((compiled.cost_analysis() or {})["flops"])
+def operations_in(program: Any) -> float:
+    """Floating-point operations of the products, convolutions and transforms of a traced program."""
+    return sum(_operations(step) for step in program.eqns)
 
 
-def reference(archive: Path) -> Contenders:
-    """The same of the reference, by both of its ways."""
-    model = Reference.of(published.read(archive)).model
-    analysis = neuralgcm.demo.load_data(model.data_coords)
-    inputs, forcings = (
-        model.inputs_from_xarray(analysis.isel(time=0)),
-        model.forcings_from_xarray(analysis.isel(time=0)),
-    )
-    over_time = model.forcings_from_xarray(analysis)
-    start = model.encode(inputs, forcings, jax.random.key(0))
+def _operations(step: Any) -> float:
+    shapes = [x.aval.shape for x in step.invars]
+    (result, *_) = (x.aval.shape for x in step.outvars)
+    if step.primitive.name == "dot_general":
+        (contracted, _), _ = step.params["dimension_numbers"]
+        return 2.0 * math.prod(result) * math.prod(shapes[0][axis] for axis in contracted)
+    if step.primitive.name == "conv_general_dilated":
+        features = step.params["dimension_numbers"].rhs_spec[0]
+        return 2.0 * math.prod(result) * math.prod(shapes[1]) / shapes[1][features]
+    if step.primitive.name == "ffi_call":
+        return operations_of_transform(*((shapes[0], result) if shapes[0][0] < result[0] else (result, shapes[0])))
+    inner = [each for value in step.params.values() for each in (value if isinstance(value, tuple) else (value,))]
+    programs = [getattr(each, "jaxpr", each) for each in inner]
+    return step.params.get("length", 1) * sum(operations_in(each) for each in programs if hasattr(each, "eqns"))
 
-    def loop() -> Any:
-        state = start
-        for _ in range(HOURS):
-            state = model.advance(state, forcings)
-        return jax.device_get(model.decode(state, forcings))
 
-    def unroll() -> Any:
-        return jax.device_get(model.unroll(start, over_time, steps=1, timedelta=np.timedelta64(HOURS, "h"))[1])
+def operations_of_transform(modal: tuple[int, ...], nodal: tuple[int, ...]) -> float:
+    """Of one transform by kernels: a hemisphere of latitudes, and a quarter of the circle or a half."""
+    (zonal, levels, total), (longitudes, _, latitudes) = modal, nodal
+    functions = sum(total - m for m in range(zonal // 2))
+    nodes = longitudes // 4 + 1 if longitudes % 2 == 0 else longitudes // 2 + 1
+    return 2.0 * levels * (2 * functions * ((latitudes + 1) // 2) + nodes * zonal * latitudes)
 
-    return {LOOP: loop, UNROLL: unroll}
+
+class TheReference:
+    """The reference implementation with the same checkpoint and analysis."""
+
+    def __init__(self, archive: Path) -> None:
+        self.model = model = Reference.of(published.read(archive)).model
+        self.analysis = neuralgcm.demo.load_data(model.data_coords)
+        self.inputs = model.inputs_from_xarray(self.analysis.isel(time=0))
+        self.forcings = model.forcings_from_xarray(self.analysis.isel(time=0))
+
+    def start(self, member: int) -> Any:
+        """A member's encoded state."""
+        return self.model.encode(self.inputs, self.forcings, jax.random.key(member))
+
+    def one(self) -> Contenders:
+        """One member for six hours, decoded, by both of its ways."""
+        start, over_time = self.start(0), self.model.forcings_from_xarray(self.analysis)
+
+        def loop() -> Any:
+            state = start
+            for _ in range(HOURS):
+                state = self.model.advance(state, self.forcings)
+            return jax.device_get(self.model.decode(state, self.forcings))
+
+        def unroll() -> Any:
+            steps = np.timedelta64(HOURS, "h")
+            return jax.device_get(self.model.unroll(start, over_time, steps=1, timedelta=steps)[1])
+
+        return {LOOP: loop, UNROLL: unroll}
+
+    def many(self, count: int) -> Contenders:
+        """Members for one hour, together and one after another."""
+        starts = [self.start(member) for member in range(count)]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+        together = jax.jit(jax.vmap(self.model.advance, in_axes=(0, None)))
+        return {
+            VMAP: lambda: together(stacked, self.forcings),
+            LOOP: lambda: [self.model.advance(start, self.forcings) for start in starts],
+        }
 
 
 def in_turns(contenders: Contenders, repetitions: int) -> dict[str, list[float]]:
@@ -109,36 +174,52 @@ def peak_rate() -> float:
     return 2 * size**3 / min(times)
 
 
-def measured(repetitions: int) -> dict[str, Any]:
-    """Medians and ratios."""
-    archive = checkpoint_file()
-    ours, operations = sigmacast(archive)
-    times = in_turns({OURS: ours} | reference(archive), repetitions)
+def compared(contenders: Contenders, repetitions: int, member_hours: int) -> dict[str, Any]:
+    """Median seconds per member hour, and median ratios to ours."""
+    times = in_turns(contenders, repetitions)
     paired = {name: zip(times[OURS], each, strict=True) for name, each in times.items()}
     return {
-        "device": jax.devices()[0].device_kind,
+        "seconds_per_member_hour": {name: statistics.median(each) / member_hours for name, each in times.items()},
+        "ratio": {name: statistics.median(theirs / mine for mine, theirs in pairs) for name, pairs in paired.items()},
+    }
+
+
+def measured(repetitions: int, members: int | None) -> dict[str, Any]:
+    """What is asked for, and on what it was measured."""
+    archive = checkpoint_file()
+    ours, reference = Sigmacast(archive), TheReference(archive)
+    result: dict[str, Any] = {
+        "device": ModelForecaster().device(),
         "jax": jax.__version__,
         "repetitions": repetitions,
-        "seconds_per_hour": {name: statistics.median(each) / HOURS for name, each in times.items()},
-        "ratio": {name: statistics.median(theirs / mine for mine, theirs in pairs) for name, pairs in paired.items()},
-        "floor_seconds_per_hour": operations / peak_rate() / HOURS,
+        "one member": compared({OURS: ours.one()} | reference.one(), repetitions, HOURS),
+        "floor_seconds_per_hour": ours.operations() / peak_rate(),
     }
+    if members:
+        many = {OURS: ours.many(members)} | reference.many(members)
+        result[f"{members} members"] = compared(many, repetitions, members)
+    return result
+
+
+def told(title: str, result: dict[str, Any], floor: float) -> None:
+    """Print one comparison."""
+    seconds, ratio = result["seconds_per_member_hour"], result["ratio"]
+    rows = [(name, f"{seconds[name]:.3f}", f"{ratio[name]:.2f}") for name in seconds]
+    rows.append(("floor of arithmetic", f"{floor:.3f}", f"{floor / seconds[OURS]:.2f}"))
+    table((f"{title.upper()}, ONE HOUR", "SECONDS PER MEMBER", "RATIO"), rows)
 
 
 def main() -> None:
     """Measure, print, and write."""
-    options = argparse.ArgumentParser(description="Six forecast hours beside the reference.")
+    options = argparse.ArgumentParser(description="The forecast beside the reference.")
     options.add_argument("--repetitions", type=int, default=8)
+    options.add_argument("--members", type=int, help="also so many members for an hour")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
-    result = measured(given.repetitions)
-    seconds, ratio = result["seconds_per_hour"], result["ratio"]
-    rows = [(name, f"{seconds[name]:.3f}", f"{ratio[name]:.2f}") for name in seconds]
-    floor = result["floor_seconds_per_hour"]
-    table(
-        ("ONE MEMBER, ONE HOUR (DECODED EVERY SIX)", "SECONDS", "RATIO"),
-        [*rows, ("floor of arithmetic", f"{floor:.3f}", f"{floor / seconds[OURS]:.2f}")],
-    )
+    result = measured(given.repetitions, given.members)
+    for title, compared_ in result.items():
+        if isinstance(compared_, dict):
+            told(title, compared_, result["floor_seconds_per_hour"])
     if given.json:
         given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
