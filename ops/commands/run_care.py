@@ -53,7 +53,8 @@ def retry(
     elif json:
         as_json({"run": found.id, "state": found.state})
     else:
-        say(f"Run {found.id} is due: a daemon goes on with it. Without a daemon: sigmacast runs retry {found.id} --now")
+        say(f"Run {found.id} is due: a daemon that is configured as the run was goes on with it, if it was ordered or")
+        say(f"its cycle is not too old (daemon.catch_up_hours). Otherwise: sigmacast runs retry {found.id} --now")
 
 
 def _carry_on(found: Any, settings: Any, json: bool) -> None:
