@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
@@ -12,6 +12,9 @@ from db.publications import MANIFEST
 from db.schema import Arrival, Event, Product, Run
 from db.states import RunState
 from db.types import Document
+
+LONG_AGO = timedelta(days=10)
+"""What is published so long after its cycle is no forecast of the day: how late it is means nothing."""
 
 _LINE: tuple[Any, ...] = (
     Run.id,
@@ -56,6 +59,18 @@ class Line:
     def standing(self) -> str:
         """Its state, or retracted or superseded when that is what a reader must know."""
         return standing(self.state, self.retracted_at, self.superseded_by)
+
+    @property
+    def delay(self) -> timedelta | None:
+        """How long after its cycle a forecast was published; None for any other run, and for one of long ago."""
+        return delay(self.state, self.purpose, self.init_time, self.ended_at)
+
+
+def delay(state: str, purpose: str, init_time: datetime, ended_at: datetime | None) -> timedelta | None:
+    """How long after its cycle a forecast was published; None for any other run, and for one of long ago."""
+    if state != RunState.PUBLISHED or purpose != "forecast" or ended_at is None:
+        return None
+    return ended_at - init_time if ended_at - init_time < LONG_AGO else None
 
 
 def standing(state: str, retracted_at: datetime | None, superseded_by: str | None) -> str:

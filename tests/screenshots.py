@@ -17,6 +17,7 @@ from tests.ops.web.operation import service
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+RUN = {"width": 1280, "height": 1400}
 WALL = {"width": 1920, "height": 1080}
 LARGEST = 200_000
 
@@ -35,17 +36,19 @@ def shoot(browser, address: str, path: Path, now: datetime | None = None, **look
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=path, full_page=whole)
     context.close()
-    if path.stat().st_size > LARGEST:
-        _fewer_colours(path)
+    _fit(path)
 
 
-def _fewer_colours(path: Path) -> None:
+def _fit(path: Path) -> None:
+    """Take colours away until the file is small enough for a repository."""
     from PIL import Image
 
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+        whole = picture.convert("RGB")
+    for colours in (256, 128, 64, 32):
+        if path.stat().st_size > LARGEST:
+            few = whole.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def main() -> None:
     wanted = parser.parse_args()
     wanted.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as kept, chromium() as browser:
-        operation, newest = service(Path(kept))
+        operation, _ = service(Path(kept))
         with served(create(operation.settings, operation.engine, operation.clock)) as server:
             here, now = server.address, operation.now
             into = wanted.directory
@@ -73,7 +76,7 @@ def main() -> None:
                 whole=False,
             )
             shoot(browser, f"{here}/?wall", into / "dashboard-wall.png", now, viewport=WALL, whole=False, **dark)
-            for name, path in (("runs", "/runs"), ("health", "/health"), ("made-up-run", f"/runs/{newest}")):
+            for name, path in (("runs", "/runs"), ("health", "/health")):
                 shoot(browser, here + path, into / f"dashboard-{name}.png", now, viewport=DESKTOP)
         if wanted.config is not None:
             _real_run(browser, wanted.config, wanted.directory / "dashboard-run.png")
@@ -85,7 +88,7 @@ def _real_run(browser, config: Path, path: Path) -> None:
         history.opened(settings.database) as engine,
         served(create(settings, engine, lambda: datetime.now(UTC))) as server,
     ):
-        shoot(browser, f"{server.address}/runs/latest", path, viewport=DESKTOP)
+        shoot(browser, f"{server.address}/runs/latest", path, viewport=RUN, whole=False)
 
 
 if __name__ == "__main__":

@@ -62,9 +62,9 @@ class Details:
     @property
     def lateness(self) -> timedelta | None:
         """How long after the objective it was published, negative for before; None while it is not."""
-        if self.run.state != RunState.PUBLISHED or self.run.ended_at is None or self.run.purpose != "forecast":
-            return None
-        return self.run.ended_at - self.run.init_time - self.objective
+        run = self.run
+        delay = overview.delay(run.state, run.purpose, run.init_time, run.ended_at)
+        return None if delay is None else delay - self.objective
 
     @property
     def plan(self) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from ops.commands.output import size
 from ops.estimate import Estimate, Wanted, estimate
 from ops.expectation import Spread
 from ops.web.pages.current import STAGES
-from ops.web.pages.words import span
+from ops.web.pages.words import plural, span
 
 _NEEDED = frozenset({"duration_hours", "interval_hours", "members"})
 
@@ -80,5 +80,4 @@ def _size(count: float) -> str:
 def in_short(found: Estimate) -> str:
     """An estimate in one sentence."""
     memory = f" and {_size(found.peak_memory_bytes.middle)} of memory" if found.peak_memory_bytes else ""
-    runs = "one run" if found.runs == 1 else f"{found.runs} runs"
-    return f"A forecast takes about {span(found.seconds.middle)}{memory}, by {runs} before it"
+    return f"A forecast takes about {span(found.seconds.middle)}{memory}, by {plural(found.runs, 'earlier run')}"

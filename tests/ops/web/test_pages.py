@@ -1,7 +1,8 @@
 """The dashboard's pages as the server renders them: right, bounded, harmless, and there when other things are not."""
 
 import re
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -15,6 +16,8 @@ from ops.web.app import create
 from ops.web.pages import listing, words
 from ops.web.pages.system import StoreProbe
 from publish.stores import StoreUnavailable
+from tests.ops.fakes import FakeForecaster
+from tests.ops.histories import History
 
 VOID = {"meta", "link", "input", "img", "path", "circle", "rect", "line", "br"}
 
@@ -239,15 +242,11 @@ def test_a_database_that_is_gone_is_a_page_that_says_so(make_operation):
 
 
 def test_a_store_that_does_not_answer_holds_up_no_page():
-    import threading
-
     stuck = threading.Event()
 
     def opened():
         stuck.wait(20)
         raise StoreUnavailable("gone")
-
-    from datetime import UTC, datetime
 
     probe = StoreProbe(opened, lambda: datetime(2026, 11, 21, tzinfo=UTC))
     found = probe.finding(patience=0.05)
@@ -268,3 +267,19 @@ def test_a_store_that_does_not_answer_holds_up_no_page():
 )
 def test_a_length_of_time_is_told_in_its_largest_units(seconds, told):
     assert words.span(seconds) == told
+
+
+def test_what_a_real_worker_records_is_what_its_page_shows(tmp_path):
+    history = History(tmp_path, charts__lead_hours=(24,), forecast__quorum=0.5)
+    with pytest.raises(RuntimeError):
+        history.run(FakeForecaster(fail_at=24))
+    outcome = history.run(FakeForecaster(lose_at=36))
+    client = TestClient(create(history.settings, history.engine(), lambda: datetime.now(UTC)))
+    text = client.get("/runs/latest").text
+    outline(text)
+    for told in ("1959-01-02 00 UTC", "the device fell off the bus", "wind above 150 m/s", "2 of 3", "T + 36 h"):
+        assert told in text
+    assert len(re.findall(r'<th scope="row">integrate</th>', text)) == 2
+    pictures = re.findall(r'<img src="([^"]+)"', text)
+    assert len(pictures) == len(outcome.chart_keys) > 0
+    assert client.get(pictures[0]).content.startswith(b"\x89PNG")
