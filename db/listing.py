@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
-from db.schema import Alert, Attempt, Event, Input, MemberLoss, Product, Run, Stage, Worker
+from db.schema import Alert, Attempt, Daemon, Event, Input, MemberLoss, Order, Product, Run, Stage, Worker
 from db.states import RunState
 
 Row = dict[str, Any]
@@ -51,6 +51,25 @@ OF_PRODUCT = (
 )
 OF_EVENT = (Event.id, Event.at, Event.kind, Event.state, Event.message)
 OF_ALERT = (Alert.id, Alert.kind, Alert.subject, Alert.run_id, Alert.message, Alert.raised_at, Alert.resolved_at)
+OF_ORDER = (
+    Order.id,
+    Order.init_time,
+    Order.purpose,
+    Order.options,
+    Order.ordered_at,
+    Order.run_id,
+    Order.ended_at,
+    Order.outcome,
+)
+OF_DAEMON = (
+    Daemon.id,
+    Daemon.host,
+    Daemon.pid,
+    Daemon.version,
+    Daemon.started_at,
+    Daemon.seen_at,
+    Daemon.stopped_at,
+)
 OF_STAGE = (Stage.name, Stage.state, Stage.started_at, Stage.ended_at)
 OF_ATTEMPT = (
     Attempt.stage,
@@ -214,6 +233,33 @@ def alerts(
     if before is not None:
         conditions.append(Alert.id < before)
     return _rows(connection, select(*OF_ALERT).where(*conditions).order_by(Alert.id.desc()).limit(limit))
+
+
+def orders(connection: Connection, *, only_open: bool, limit: int) -> list[Row]:
+    """Orders with the state of their runs, the newest cycle first."""
+    query = select(*OF_ORDER, Run.state.label("run_state")).outerjoin(Run, Run.id == Order.run_id)
+    if only_open:
+        query = query.where(Order.ended_at.is_(None))
+    return _rows(connection, query.order_by(Order.init_time.desc(), Order.id.desc()).limit(limit))
+
+
+def unfinished(connection: Connection, limit: int) -> list[Row]:
+    """Runs that are not over, the newest cycle first."""
+    states = (RunState.CREATED.value, RunState.RUNNING.value, RunState.INTERRUPTED.value)
+    query = select(*OF_RUN).where(Run.state.in_(states))
+    return _rows(connection, query.order_by(Run.init_time.desc(), Run.id.desc()).limit(limit))
+
+
+def daemons(connection: Connection, limit: int) -> list[Row]:
+    """Daemons that are remembered, the last seen first."""
+    return _rows(connection, select(*OF_DAEMON).order_by(Daemon.seen_at.desc(), Daemon.id).limit(limit))
+
+
+def open_counts(connection: Connection) -> Row:
+    """How many alerts and orders are open."""
+    alert_count = select(func.count()).select_from(Alert).where(Alert.resolved_at.is_(None)).scalar_subquery()
+    order_count = select(func.count()).select_from(Order).where(Order.ended_at.is_(None)).scalar_subquery()
+    return _rows(connection, select(alert_count.label("open_alerts"), order_count.label("open_orders")))[0]
 
 
 def _rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:

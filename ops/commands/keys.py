@@ -52,7 +52,7 @@ def _row(key: Any) -> dict[str, Any]:
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, or what for.")],
-    scope: Annotated[list[str], typer.Option(help="What it allows: cancel or retry; may be repeated.")],
+    scope: Annotated[list[str], typer.Option(help="What it allows: cancel, retry or order; may be repeated.")],
     days: Annotated[float | None, typer.Option(min=0, help="How long it is good [days]; default: for ever.")] = None,
     json: AsJson = False,
     config: ConfigFile = None,
@@ -65,7 +65,7 @@ def create(
     from ops.web.keys import Scope
 
     if unknown := sorted(set(scope) - set(Scope)):
-        raise ConfigurationError(f"--scope: expected {' or '.join(Scope)}, got {unknown[0]!r}")
+        raise ConfigurationError(f"--scope: expected one of {', '.join(Scope)}, got {unknown[0]!r}")
     if not 1 <= len(name) <= 200:
         raise ConfigurationError(f"expected a name of 1 to 200 letters, got {len(name)}")
     now = utc_now()

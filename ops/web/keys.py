@@ -17,6 +17,7 @@ class Scope(StrEnum):
 
     CANCEL = "cancel"
     RETRY = "retry"
+    ORDER = "order"
 
 
 bearer = HTTPBearer(

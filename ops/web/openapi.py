@@ -11,6 +11,8 @@ TAGS = [
     {"name": "runs", "description": "Forecasts: what ran, how it went, what is running."},
     {"name": "products", "description": "What runs have published."},
     {"name": "alerts", "description": "What is wrong, and what was."},
+    {"name": "orders", "description": "Cycles that somebody asked for: backfill and hindcast."},
+    {"name": "status", "description": "How it stands, and what comes next."},
     {"name": "health", "description": "For load balancers and monitoring."},
 ]
 _TAG = {

@@ -1,7 +1,7 @@
 """What the API gives and takes, as it stands in its OpenAPI document."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -37,7 +37,15 @@ def _in_utc(moment: datetime) -> datetime:
         return FIRST if moment.year == FIRST.year else LAST
 
 
+def _as_a_date(text: Any) -> Any:
+    """The text of a day as RFC 3339 has it."""
+    if not isinstance(text, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise ValueError("expected a day such as 2026-11-21")
+    return text
+
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(_in_utc)]
+Day = Annotated[date, BeforeValidator(_as_a_date)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 Words = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 Key = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -303,3 +311,102 @@ class Changed(BaseModel):
     run: str = Field(examples=[A_RUN])
     state: RunState
     next_try_at: datetime | None = Field(description="When a daemon tries it again.")
+
+
+class OrdersQuery(Given):
+    """Which orders."""
+
+    only_open: bool = Field(default=True, description="Only orders that are not carried out yet.")
+    limit: Limit = Field(default=100, description="At most so many.")
+
+
+class OrderRow(BaseModel):
+    """A cycle that somebody asked for."""
+
+    id: int
+    init_time: datetime = Field(examples=["2026-11-20T00:00:00Z"])
+    purpose: str = Field(examples=["forecast"])
+    options: Document = Field(description="Settings of its own, by their dotted names.")
+    ordered_at: datetime
+    run_id: str | None = Field(description="The run that carries it out.")
+    run_state: RunState | None
+    ended_at: datetime | None
+    outcome: str | None
+
+
+class OrderList(BaseModel):
+    """Orders, the newest cycle first."""
+
+    orders: list[OrderRow]
+
+
+class NewOrder(BaseModel):
+    """A cycle to be forecast when nothing that is due waits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    date: Day = Field(description="The cycle's day.", examples=["2026-11-20"])
+    hour: Literal[0, 6, 12, 18] = Field(description="The cycle's hour, UTC.", examples=[6])
+    purpose: Literal["forecast", "hindcast"] = Field(default="forecast")
+
+    @property
+    def cycle(self) -> datetime:
+        """When it begins."""
+        return datetime.combine(self.date, time(self.hour), UTC)
+
+
+class Placed(BaseModel):
+    """What became of an order."""
+
+    placed: bool = Field(description="False when one like it is open already.")
+    order: int | None = Field(description="Its number, when it was placed now.")
+
+
+class FeedRow(BaseModel):
+    """What is known of a cycle at a feed."""
+
+    name: str = Field(examples=["gfs"])
+    state: Literal["complete", "incomplete", "waiting"]
+    complete_at: datetime | None
+    looked_at: datetime | None
+    missing: str | None = Field(description="What was missing at the last look.")
+    expected_at: datetime | None = Field(description="When it usually comes; none while too little is learned.")
+
+
+class CycleRow(BaseModel):
+    """A cycle that is not published."""
+
+    cycle: datetime
+    feeds: list[FeedRow]
+    data_at: datetime | None = Field(description="When its data is or should be there.")
+    done_at: datetime | None = Field(description="When its forecast should be published.")
+    objective_at: datetime = Field(description="When its forecast is to be published.")
+    run_id: str | None
+
+
+class CycleList(BaseModel):
+    """The next cycles, the nearest first; none for a source that has its data already."""
+
+    cycles: list[CycleRow]
+
+
+class DaemonRow(BaseModel):
+    """A daemon."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime = Field(description="Its last sign of life.")
+    stopped_at: datetime | None
+
+
+class Status(BaseModel):
+    """How it stands."""
+
+    latest: str | None = Field(description="The forecast of the newest cycle that stands.", examples=[A_RUN])
+    unfinished: list[RunSummary] = Field(description="Runs that are not over, with how far each is; at most 20.")
+    open_alerts: int
+    open_orders: int
+    daemons: list[DaemonRow] = Field(description="Those that are remembered, the last seen first.")

@@ -21,6 +21,8 @@ DRAWN = 28
 """Cycles in the drawing of lateness."""
 RECENT = 8
 """Runs in the list."""
+LEARNED_HOURS = 7 * 24
+"""How long forecasts take is learned from those of so many hours."""
 GRAVE = frozenset({"failed", "poison", "device-lost", "disk", "database"})
 """Kinds of alerts that need somebody now."""
 
@@ -77,6 +79,14 @@ def front(session: Session, settings: Settings, probe: system.StoreProbe, now: d
         recent=overview.page(session, overview.Wanted(), RECENT).lines,
         system=findings,
     )
+
+
+def next_cycles(session: Session, settings: Settings, now: datetime) -> list[upcoming.Coming]:
+    """The cycles that are wanted and that nobody works on yet, and the next ones, the nearest first."""
+    since = now - timedelta(hours=max(LEARNED_HOURS, settings.daemon.catch_up_hours))
+    runs = lateness.best(overview.forecasts_since(session, since))
+    takes = _takes(runs.values(), _complete(session, settings, since))
+    return upcoming.coming(session, settings, runs, takes, now)
 
 
 def _complete(session: Session, settings: Settings, since: datetime) -> dict[datetime, datetime]:

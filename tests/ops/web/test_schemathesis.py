@@ -17,7 +17,7 @@ PROGRAM = Path(sys.executable).with_name("schemathesis")
 
 def test_requests_made_up_from_the_document_find_no_breach_of_it(settings, engine, clock, tmp_path):
     filled.fill(engine, tmp_path / "store")
-    headers = filled.key(engine, "cancel", "retry")
+    headers = filled.key(engine, "cancel", "retry", "order")
     web = WebSettings(port=free_port())
     server = ServerThread(create(settings, engine, clock), web)
     server.start()
