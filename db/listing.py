@@ -1,20 +1,23 @@
 """Pages of what the database holds, as plain columns: for readers who ask often. Functions over a connection.
 
 A page is at most `limit` rows and goes on after the last row of the page before; how many rows there are in all is
-never counted. Every statement is led by an index.
+never counted. Every statement is led by an index, and built once: to build one takes longer than to ask SQLite, and
+SQLAlchemy spares itself the work of fitting an answer to a statement that it knows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Integer, Select, String, bindparam, func, select, tuple_
 
 from db.schema import Alert, Attempt, Daemon, Event, Input, MemberLoss, Order, Product, Run, Stage, Worker
 from db.states import RunState
 
 Row = dict[str, Any]
+Query = Select[*tuple[Any, ...]]
 
 OF_RUN = (
     Run.id,
@@ -96,6 +99,8 @@ OF_WORKER = (
 )
 OF_INPUT = (Input.uri, Input.source, Input.sha256, Input.bytes, Input.valid_time)
 OF_LOSS = (MemberLoss.member, MemberLoss.lead_time_hours, MemberLoss.reason, MemberLoss.recorded_at)
+LIMIT = bindparam("limit", type_=Integer)
+RUN_ID = bindparam("run_id")
 
 
 @dataclass(frozen=True)
@@ -111,38 +116,70 @@ class RunsWanted:
 
 def runs(connection: Connection, wanted: RunsWanted, after: str | None, limit: int) -> list[Row]:
     """Runs, the newest cycle first, within a cycle by name backwards; `after` names the last one of the page before."""
-    equal = {Run.state: wanted.state, Run.model_name: wanted.model, Run.purpose: wanted.purpose}
-    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
-    if wanted.since is not None:
-        conditions.append(Run.init_time >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(Run.init_time <= wanted.until)
-    if after is not None:
-        its_cycle = select(Run.init_time).where(Run.id == after).scalar_subquery()
-        conditions.append(tuple_(Run.init_time, Run.id) < tuple_(its_cycle, after))
-    query = select(*OF_RUN).where(*conditions).order_by(Run.init_time.desc(), Run.id.desc())
-    return _rows(connection, query.limit(limit))
+    given = {name: value for name, value in (vars(wanted) | {"after": after}).items() if value is not None}
+    return _rows(connection, _runs(*given), **given, limit=limit)
+
+
+@cache
+def _runs(*given: str) -> Query:
+    its_cycle = select(Run.init_time).where(Run.id == bindparam("after")).scalar_subquery()
+    conditions: dict[str, ColumnElement[bool]] = {
+        "state": Run.state == bindparam("state"),
+        "model": Run.model_name == bindparam("model"),
+        "purpose": Run.purpose == bindparam("purpose"),
+        "since": Run.init_time >= bindparam("since"),
+        "until": Run.init_time <= bindparam("until"),
+        "after": tuple_(Run.init_time, Run.id) < tuple_(its_cycle, bindparam("after", type_=String)),
+    }
+    query = select(*OF_RUN).where(*(conditions[name] for name in given))
+    return query.order_by(Run.init_time.desc(), Run.id.desc()).limit(LIMIT)
 
 
 def run(connection: Connection, run_id: str) -> Row | None:
     """All of a run's own row but what only its process needs."""
-    return _first(connection, select(*OF_RUN, *MORE_OF_RUN, *WHO_HAS_IT).where(Run.id == run_id))
+    return _first(connection, _RUN, run_id=run_id)
+
+
+_RUN = select(*OF_RUN, *MORE_OF_RUN, *WHO_HAS_IT).where(Run.id == RUN_ID)
 
 
 def store_of(connection: Connection, run_id: str) -> str | None:
     """Address of the run's store; None when there is no such run."""
-    return connection.scalar(select(Run.store_url).where(Run.id == run_id))
+    return connection.scalar(_STORE, {"run_id": run_id})
+
+
+_STORE = select(Run.store_url).where(Run.id == RUN_ID)
 
 
 def latest(connection: Connection) -> str | None:
     """The forecast of the newest cycle that is published and stands."""
-    query = select(Run.id).where(
+    return connection.scalar(_LATEST)
+
+
+_LATEST = (
+    select(Run.id)
+    .where(
         Run.state == RunState.PUBLISHED.value,
         Run.retracted_at.is_(None),
         Run.superseded_by.is_(None),
         Run.purpose == "forecast",
     )
-    return connection.scalar(query.order_by(Run.init_time.desc(), Run.id.desc()).limit(1))
+    .order_by(Run.init_time.desc(), Run.id.desc())
+    .limit(1)
+)
+
+
+def unfinished(connection: Connection, limit: int) -> list[Row]:
+    """Runs that are not over, the newest cycle first."""
+    return _rows(connection, _UNFINISHED, limit=limit)
+
+
+_UNFINISHED = (
+    select(*OF_RUN)
+    .where(Run.state.in_((RunState.CREATED.value, RunState.RUNNING.value, RunState.INTERRUPTED.value)))
+    .order_by(Run.init_time.desc(), Run.id.desc())
+    .limit(LIMIT)
+)
 
 
 def products(
@@ -155,70 +192,109 @@ def products(
     limit: int,
 ) -> list[Row]:
     """A run's products that are in the store, by key."""
-    conditions: list[ColumnElement[bool]] = [Product.run_id == run_id, Product.deleted_at.is_(None)]
-    if kind is not None:
-        conditions.append(Product.kind == kind)
-    if lead_time_hours is not None:
-        conditions.append(Product.lead_time_hours == lead_time_hours)
-    if after is not None:
-        conditions.append(Product.key > after)
-    return _rows(connection, select(*OF_PRODUCT).where(*conditions).order_by(Product.key).limit(limit))
+    asked = {"kind": kind, "lead_time_hours": lead_time_hours, "after": after}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return _rows(connection, _products(*given), **given, run_id=run_id, limit=limit)
+
+
+@cache
+def _products(*given: str) -> Query:
+    conditions: dict[str, ColumnElement[bool]] = {
+        "kind": Product.kind == bindparam("kind"),
+        "lead_time_hours": Product.lead_time_hours == bindparam("lead_time_hours"),
+        "after": Product.key > bindparam("after"),
+    }
+    here = (Product.run_id == RUN_ID, Product.deleted_at.is_(None))
+    query = select(*OF_PRODUCT).where(*here, *(conditions[name] for name in given))
+    return query.order_by(Product.key).limit(LIMIT)
 
 
 def product(connection: Connection, run_id: str, key: str) -> Row | None:
     """One product with the address of its store; `deleted_at` is set when it was removed from there."""
-    query = select(*OF_PRODUCT, Product.deleted_at, Run.store_url).join(Run, Run.id == Product.run_id)
-    return _first(connection, query.where(Product.run_id == run_id, Product.key == key))
+    return _first(connection, _PRODUCT, run_id=run_id, key=key)
+
+
+_PRODUCT = (
+    select(*OF_PRODUCT, Product.deleted_at, Run.store_url)
+    .join(Run, Run.id == Product.run_id)
+    .where(Product.run_id == RUN_ID, Product.key == bindparam("key"))
+)
 
 
 def products_together(connection: Connection, run_id: str) -> Row:
     """How many products a run has in the store, their bytes, and their lead times [h]."""
-    here = (Product.run_id == run_id, Product.deleted_at.is_(None))
-    columns = (Product.lead_time_hours, func.count().label("count"), func.sum(Product.bytes).label("bytes"))
-    found = _rows(connection, select(*columns).where(*here).group_by(Product.lead_time_hours))
+    found = _rows(connection, _TOGETHER, run_id=run_id)
     leads = sorted(row["lead_time_hours"] for row in found if row["lead_time_hours"] is not None)
     count, size = (sum(int(row[name]) for row in found) for name in ("count", "bytes"))
     return {"count": count, "bytes": size, "lead_times_hours": leads}
 
 
+_TOGETHER = (
+    select(Product.lead_time_hours, func.count().label("count"), func.sum(Product.bytes).label("bytes"))
+    .where(Product.run_id == RUN_ID, Product.deleted_at.is_(None))
+    .group_by(Product.lead_time_hours)
+)
+
+
 def events(connection: Connection, run_id: str, after: int, limit: int) -> list[Row]:
     """A run's history in order, after the event of this number."""
-    query = select(*OF_EVENT).where(Event.run_id == run_id, Event.id > after)
-    return _rows(connection, query.order_by(Event.id).limit(limit))
+    return _rows(connection, _EVENTS, run_id=run_id, after=after, limit=limit)
+
+
+_EVENTS = select(*OF_EVENT).where(Event.run_id == RUN_ID, Event.id > bindparam("after")).order_by(Event.id).limit(LIMIT)
 
 
 def stages(connection: Connection, run_id: str) -> list[Row]:
     """A run's stages in the order of their beginning."""
-    return _rows(connection, select(*OF_STAGE).where(Stage.run_id == run_id).order_by(Stage.started_at, Stage.name))
+    return _rows(connection, _STAGES, run_id=run_id)
+
+
+_STAGES = select(*OF_STAGE).where(Stage.run_id == RUN_ID).order_by(Stage.started_at, Stage.name)
 
 
 def attempts(connection: Connection, run_id: str, limit: int) -> list[Row]:
     """The last attempts at a run's stages, the last first."""
-    query = select(*OF_ATTEMPT).where(Attempt.run_id == run_id)
-    return _rows(connection, query.order_by(Attempt.id.desc()).limit(limit))
+    return _rows(connection, _ATTEMPTS, run_id=run_id, limit=limit)
+
+
+_ATTEMPTS = select(*OF_ATTEMPT).where(Attempt.run_id == RUN_ID).order_by(Attempt.id.desc()).limit(LIMIT)
 
 
 def workers(connection: Connection, run_id: str, limit: int) -> list[Row]:
     """The last processes that worked on a run, the last first."""
-    query = select(*OF_WORKER).where(Worker.run_id == run_id)
-    return _rows(connection, query.order_by(Worker.id.desc()).limit(limit))
+    return _rows(connection, _WORKERS, run_id=run_id, limit=limit)
+
+
+_WORKERS = select(*OF_WORKER).where(Worker.run_id == RUN_ID).order_by(Worker.id.desc()).limit(LIMIT)
 
 
 def last_log(connection: Connection, run_id: str) -> Row | None:
     """The last process that worked on a run, and the file that it logs to."""
-    query = select(Worker.id, Worker.host, Worker.pid, Worker.log_path).where(Worker.run_id == run_id)
-    return _first(connection, query.order_by(Worker.id.desc()).limit(1))
+    return _first(connection, _LAST_LOG, run_id=run_id)
+
+
+_LAST_LOG = (
+    select(Worker.id, Worker.host, Worker.pid, Worker.log_path)
+    .where(Worker.run_id == RUN_ID)
+    .order_by(Worker.id.desc())
+    .limit(1)
+)
 
 
 def inputs(connection: Connection, run_id: str, limit: int) -> list[Row]:
     """What a run has read, by address."""
-    return _rows(connection, select(*OF_INPUT).where(Input.run_id == run_id).order_by(Input.uri).limit(limit))
+    return _rows(connection, _INPUTS, run_id=run_id, limit=limit)
+
+
+_INPUTS = select(*OF_INPUT).where(Input.run_id == RUN_ID).order_by(Input.uri).limit(LIMIT)
 
 
 def losses(connection: Connection, run_id: str, limit: int) -> list[Row]:
     """The members that a run gave up."""
-    query = select(*OF_LOSS).where(MemberLoss.run_id == run_id)
-    return _rows(connection, query.order_by(MemberLoss.member).limit(limit))
+    return _rows(connection, _LOSSES, run_id=run_id, limit=limit)
+
+
+_LOSSES = select(*OF_LOSS).where(MemberLoss.run_id == RUN_ID).order_by(MemberLoss.member).limit(LIMIT)
 
 
 def alerts(
@@ -243,13 +319,6 @@ def orders(connection: Connection, *, only_open: bool, limit: int) -> list[Row]:
     return _rows(connection, query.order_by(Order.init_time.desc(), Order.id.desc()).limit(limit))
 
 
-def unfinished(connection: Connection, limit: int) -> list[Row]:
-    """Runs that are not over, the newest cycle first."""
-    states = (RunState.CREATED.value, RunState.RUNNING.value, RunState.INTERRUPTED.value)
-    query = select(*OF_RUN).where(Run.state.in_(states))
-    return _rows(connection, query.order_by(Run.init_time.desc(), Run.id.desc()).limit(limit))
-
-
 def daemons(connection: Connection, limit: int) -> list[Row]:
     """Daemons that are remembered, the last seen first."""
     return _rows(connection, select(*OF_DAEMON).order_by(Daemon.seen_at.desc(), Daemon.id).limit(limit))
@@ -262,11 +331,11 @@ def open_counts(connection: Connection) -> Row:
     return _rows(connection, select(alert_count.label("open_alerts"), order_count.label("open_orders")))[0]
 
 
-def _rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:
-    found = connection.execute(query)
+def _rows(connection: Connection, query: Query, **values: Any) -> list[Row]:
+    found = connection.execute(query, values)
     names: Sequence[str] = tuple(found.keys())
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _first(connection: Connection, query: Select[*tuple[Any, ...]]) -> Row | None:
-    return next(iter(_rows(connection, query)), None)
+def _first(connection: Connection, query: Query, **values: Any) -> Row | None:
+    return next(iter(_rows(connection, query, **values)), None)

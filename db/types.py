@@ -8,6 +8,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware datetime in, the same moment out, aware and in UTC; a naive one is refused.
 
@@ -25,6 +29,10 @@ class UTCDateTime(TypeDecorator[datetime]):
             raise ValueError(f"expected an aware datetime, got {value!r} without a time zone")
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """On SQLite from its text at once: lists of runs have hundreds of moments."""
+        return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """The stored moment, aware and in UTC."""

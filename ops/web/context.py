@@ -40,8 +40,8 @@ class Context:
         self.reader.dispose()
 
 
-def context(request: Request) -> Context:
-    """The context of the application that a request came to."""
+async def context(request: Request) -> Context:
+    """The context of the application that a request came to. Asynchronous: any other would cost a change of threads."""
     return request.app.state.context
 
 

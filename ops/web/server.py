@@ -21,7 +21,7 @@ from ops.errors import RunFailed
 from ops.web.app import create
 from ops.web_settings import WebSettings
 
-START_SECONDS = 30.0
+START_SECONDS = 60
 BACKLOG = 2048
 CONNECTIONS = 1000
 """More than so many at once are told to come again later (503)."""
@@ -93,6 +93,7 @@ def configuration(app: Any, settings: WebSettings, *, factory: bool = False) -> 
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=settings.drain_seconds,
+        timeout_worker_healthcheck=START_SECONDS,
     )
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from db import listing
 from ops.web.answers import NOT_MODIFIED, is_had
 from ops.web.api import models
-from ops.web.api.paths import RunName, found_run
+from ops.web.api.paths import RunName, named, none_of
 from ops.web.api.ranges import Span, Unsatisfiable, asked
 from ops.web.context import Ctx
 from ops.web.problems import documented
@@ -75,8 +75,8 @@ def get_product(request: Request, ctx: Ctx, run: RunName, key: ProductKey) -> Re
 
 def _row(ctx: Ctx, run: str, key: str) -> dict[str, Any]:
     with ctx.reader.connect() as connection:
-        run_id = found_run(connection, run)
-        row = listing.product(connection, run_id, key)
+        run_id = named(connection, run)
+        row = listing.product(connection, run_id, key) or next(iter(none_of(connection, run_id)), None)
     if row is None:
         raise HTTPException(404, f"run {run_id} has no product {key!r}")
     if row["deleted_at"] is not None:

@@ -29,6 +29,13 @@ def _as_written(text: Any) -> Any:
     return text
 
 
+def _as_a_number(value: Any) -> Any:
+    """The number itself: Python takes false for 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
 def _in_utc(moment: datetime) -> datetime:
     """The moment in UTC; at the ends of the calendar the last one that there is."""
     try:
@@ -46,6 +53,7 @@ def _as_a_date(text: Any) -> Any:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(_in_utc)]
 Day = Annotated[date, BeforeValidator(_as_a_date)]
+Hour = Annotated[Literal[0, 6, 12, 18], BeforeValidator(_as_a_number)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 Words = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 Key = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -346,7 +354,7 @@ class NewOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     date: Day = Field(description="The cycle's day.", examples=["2026-11-20"])
-    hour: Literal[0, 6, 12, 18] = Field(description="The cycle's hour, UTC.", examples=[6])
+    hour: Hour = Field(description="The cycle's hour, UTC.", examples=[6])
     purpose: Literal["forecast", "hindcast"] = Field(default="forecast")
 
     @property

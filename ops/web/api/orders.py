@@ -36,7 +36,7 @@ def list_orders(request: Request, ctx: Ctx, query: Annotated[models.OrdersQuery,
     summary="Order a cycle",
     operation_id="placeOrder",
     response_model=models.Placed,
-    responses=documented(401, 403, 413, 422, 503),
+    responses=documented(400, 401, 403, 413, 422, 503),
 )
 def place_order(given: models.NewOrder, ctx: Ctx, _key: Annotated[ApiKey, holder_of(Scope.ORDER)]) -> Any:
     """As `sigmacast backfill` does for one cycle; a second order like an open one changes nothing. Scope `order`."""

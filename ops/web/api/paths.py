@@ -19,10 +19,27 @@ RunName = Annotated[
 ]
 
 
-def found_run(connection: Connection, name: str) -> str:
-    """The run's own name. Raises a 404."""
+def named(connection: Connection, name: str) -> str:
+    """The run's own name, whether or not there is such a run. Raises a 404 when `latest` is none."""
     run_id = listing.latest(connection) if name == LATEST else name
-    if run_id is None or listing.store_of(connection, run_id) is None:
-        what = "published run that stands" if name == LATEST else f"run {name!r}"
-        raise HTTPException(404, f"there is no {what}: /api/v1/runs lists those there are")
+    if run_id is None:
+        raise HTTPException(404, "there is no published run that stands: /api/v1/runs lists those there are")
     return run_id
+
+
+def require(connection: Connection, run_id: str) -> str:
+    """The name of a run that there is. Raises a 404."""
+    if listing.store_of(connection, run_id) is None:
+        raise no_run(run_id)
+    return run_id
+
+
+def no_run(run_id: str) -> HTTPException:
+    """A 404."""
+    return HTTPException(404, f"there is no run {run_id!r}: /api/v1/runs lists those there are")
+
+
+def none_of(connection: Connection, run_id: str) -> list[listing.Row]:
+    """No rows, of a run that there is: looked for only when nothing of it was found. Raises a 404."""
+    require(connection, run_id)
+    return []

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from db import listing
 from ops.web import answers
 from ops.web.api import models
-from ops.web.api.paths import RunName, found_run
+from ops.web.api.paths import RunName, named, none_of
 from ops.web.context import Ctx
 from ops.web.problems import documented
 
@@ -28,7 +28,7 @@ def list_products(
 ) -> Response:
     """Products that pass all filters and are in the store, by key."""
     with ctx.reader.connect() as connection:
-        run_id = found_run(connection, run)
+        run_id = named(connection, run)
         rows = listing.products(
             connection,
             run_id,
@@ -36,7 +36,7 @@ def list_products(
             lead_time_hours=query.lead_time_hours,
             after=query.after,
             limit=query.limit + 1,
-        )
+        ) or none_of(connection, run_id)
     here = f"{request.scope.get('root_path', '')}/api/v1/runs/{quote(run_id, safe='')}/products/"
     for row in rows:
         row["href"] = here + quote(row["key"])

@@ -15,7 +15,7 @@ from db.listing import RunsWanted
 from db.schema import ApiKey
 from ops.web import answers
 from ops.web.api import models
-from ops.web.api.paths import RunName, found_run
+from ops.web.api.paths import RunName, named, no_run, none_of, require
 from ops.web.context import Context, Ctx
 from ops.web.keys import Scope, holder_of
 from ops.web.problems import documented
@@ -48,11 +48,13 @@ def list_runs(request: Request, ctx: Ctx, query: Annotated[models.RunsQuery, Que
 def show_run(request: Request, ctx: Ctx, run: RunName) -> Response:
     """Its plan, stages and attempts, processes, inputs, members lost, and its products together."""
     with ctx.reader.connect() as connection:
-        return answers.as_json(request, _detail(connection, found_run(connection, run)))
+        return answers.as_json(request, _detail(connection, named(connection, run)))
 
 
 def _detail(connection: Connection, run_id: str) -> dict[str, Any]:
-    row = listing.run(connection, run_id) or {}
+    row = listing.run(connection, run_id)
+    if row is None:
+        raise no_run(run_id)
     return row | {
         "stages": listing.stages(connection, run_id),
         "attempts": listing.attempts(connection, run_id, ATTEMPTS),
@@ -73,7 +75,8 @@ def _detail(connection: Connection, run_id: str) -> dict[str, Any]:
 def list_events(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.EventsQuery, Query()]) -> Response:
     """Every change of state and everything worth telling, in order."""
     with ctx.reader.connect() as connection:
-        rows = listing.events(connection, found_run(connection, run), query.after, query.limit + 1)
+        run_id = named(connection, run)
+        rows = listing.events(connection, run_id, query.after, query.limit + 1) or none_of(connection, run_id)
     return answers.as_json(request, answers.page("events", rows, query.limit, "id"))
 
 
@@ -87,7 +90,7 @@ def list_events(request: Request, ctx: Ctx, run: RunName, query: Annotated[model
 def show_log(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.LogQuery, Query()]) -> Response:
     """The last lines of the last process that worked on it, when it did so on the server's own machine."""
     with ctx.reader.connect() as connection:
-        run_id = found_run(connection, run)
+        run_id = require(connection, named(connection, run))
         worker = listing.last_log(connection, run_id)
     if worker is None or worker["log_path"] is None:
         raise HTTPException(404, f"run {run_id} has no log: no process has worked on it")
@@ -114,7 +117,7 @@ def _tail(log: Path, count: int) -> list[str]:
     summary="Cancel a run",
     operation_id="cancelRun",
     response_model=models.Changed,
-    responses=documented(401, 403, 404, 409, 413, 422, 503),
+    responses=documented(400, 401, 403, 404, 409, 413, 422, 503),
 )
 def cancel_run(
     ctx: Ctx,
@@ -147,7 +150,7 @@ def retry_run(ctx: Ctx, run: RunName, key: Annotated[ApiKey, holder_of(Scope.RET
 
 def _known(ctx: Context, run: str) -> str:
     with ctx.reader.connect() as connection:
-        return found_run(connection, run)
+        return require(connection, named(connection, run))
 
 
 def _changed(ctx: Context, run_id: str) -> dict[str, Any]:
