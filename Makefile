@@ -43,6 +43,12 @@ lock: $(INSTALLED)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
 		--python-version 3.11 --extra demo --extra test --generate-hashes --no-annotate --no-emit-index-url \
 		$(LOCK_FLAGS) --output-file requirements.lock
+	mkdir -p build
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra gpu --generate-hashes \
+		--no-annotate --no-header --no-emit-index-url --constraint requirements.lock --output-file build/gpu.lock
+	{ echo "# What the extra gpu adds to requirements.lock; made by \`make lock\`."; \
+		awk 'NR == FNR { if (/^[^ #]/) known[$$1]; next } /^[^ ]/ { new = !($$1 in known) } new' \
+		requirements.lock build/gpu.lock; } > ops/deploy/requirements-cuda.lock
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -28,6 +28,7 @@ GREATEST_CLOCK_ERROR = 2.0
 CLOCK_ERROR = 5
 """What adjtimex(2) returns when the kernel's clock is synchronised with nobody."""
 ASK_SECONDS = 5.0
+CONTAINER_SECRETS = Path("/run/secrets")
 
 
 def disk(settings: Settings) -> Finding:
@@ -199,7 +200,8 @@ def _secret_files(resolved: Resolved) -> Iterator[Path]:
 
 
 def _readable_by_all(path: Path) -> bool:
+    """Whether other users of this machine may read it; a container has none, its secrets are as they were mounted."""
     try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
+        return not path.is_relative_to(CONTAINER_SECRETS) and bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
         return False
