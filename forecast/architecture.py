@@ -50,14 +50,14 @@ class Parts:
     substeps: int
 
 
-def build(checkpoint: Checkpoint) -> Parts:
-    """All parts of the model in a checkpoint.
+def build(checkpoint: Checkpoint, tower_type: Any = None) -> Parts:
+    """All parts of the model in a checkpoint, its towers multiplying in a type of their own where one is given.
 
     Raises UnsupportedConfiguration for a component that is not implemented, ParameterMismatch unless every
     parameter has its place and every place its parameter.
     """
     parameters = Parameters(checkpoint.params)
-    parts = _Builder(checkpoint, gin.parse(checkpoint.config_text), parameters, Scales()).parts()
+    parts = _Builder(checkpoint, gin.parse(checkpoint.config_text), parameters, Scales(), tower_type).parts()
     parameters.check_all_taken()
     return parts
 
@@ -68,6 +68,7 @@ class _Builder:
     bindings: Bindings
     parameters: Parameters
     scales: Scales
+    tower_type: Any
 
     def parts(self) -> Parts:
         step = step_site(self.context)
@@ -103,6 +104,7 @@ class _Builder:
             sigma_centers=coordinates.layers.centers,
             levels=levels,
             static=self._static(coordinates.grid),
+            tower_type=self.tower_type,
         )
 
     @cached_property

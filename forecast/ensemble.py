@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -28,13 +29,16 @@ from forecast.fields import LEVEL_FIELDS
 from forecast.forcing import Forcing, forcing_of
 from forecast.frame import Frame
 from forecast.initial import InitialConditions
-from forecast.integration import Fields, Finished, Integration, Member, OnProgress, advance, by_device
+from forecast.integration import Finished, Integration, Member, OnProgress, advance, by_device
 from forecast.members import Identity, Members
 from forecast.model_state import ModelState
 from forecast.operations import Operations
 from forecast.rollout import windows
 from forecast.spec import ForecastSpec
+from forecast.spool import Spool
 from forecast.times import lead_hours, valid_time
+
+Fields = dict[str, np.ndarray]
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,7 +72,8 @@ class Ensemble:
         self._forcing.at(valid_time(spec.init_time, spec.duration))
         self._hash = hashlib.sha256(f"{spec.hash} {self._fingerprint()}".encode()).hexdigest()
         self._coordinates = {name: checkpoint.static[name].values for name in ("level", "longitude", "latitude")}
-        model = Operations.of_checkpoint(checkpoint)
+        jax.config.update("jax_enable_x64", spec.precision == "float64")
+        model = Operations.of_checkpoint(checkpoint, towers_for(spec))
         self._surface_geopotential = model.surface_geopotential
         self._members = Members(model, spec.init_time, batch_size, -lead_hours(self._initial.age), spec.members)
         self._restart_dir = restart_dir
@@ -89,13 +94,14 @@ class Ensemble:
         first = lead_hours(from_lead)
         template = self._members.prepare(self._analysis, self._forcing_at(-lead_hours(self._initial.age)))
         start, members = self._resumed(first, template) or (0, None)
+        spool = Spool(self._restart_dir / "fields")
         integration = Integration(
-            self._members, self._spec, self._forcing_at, self._begun, self._on_progress, self._lost
+            self._members, spool, self._spec, self._forcing_at, self._begun, self._on_progress, self._lost
         )
-        with closing(ahead(self._finished(integration, start, members))) as finished:
+        with closing(spool), closing(ahead(self._finished(integration, start, members))) as finished:
             try:
                 for each in finished:
-                    yield from self._taken(each, first)
+                    yield from self._taken(each, spool, first)
             finally:
                 integration.stop()
 
@@ -104,13 +110,13 @@ class Ensemble:
             members = self._begun([Identity(number) for number in range(self._spec.members)])
         return (yield from integration.windows(windows(self._spec, start), members))
 
-    def _taken(self, finished: Finished, first: int) -> Iterator[Frame]:
+    def _taken(self, finished: Finished, spool: Spool, first: int) -> Iterator[Frame]:
         """The frames of a window from a lead time on; once they are taken it is saved."""
         self._lost = [dict(loss) for loss in finished.lost]
         for hour in finished.window.outputs:
-            outputs = finished.outputs.pop(hour)
+            fields = [spool.take(hour, identity.member) for identity in finished.identities]
             if hour >= first:
-                yield self._frame(hour, finished.identities, outputs)
+                yield self._frame(hour, finished.identities, fields)
         self._save(finished)
 
     def _begun(self, identities: Sequence[Identity]) -> list[Member]:
@@ -137,10 +143,8 @@ class Ensemble:
     def _forcing_at(self, hour: int) -> Mapping[str, np.ndarray]:
         return self._forcing.at(valid_time(self._spec.init_time, timedelta(hours=hour)))
 
-    def _frame(self, hour: int, identities: Sequence[Identity], outputs: list[Fields]) -> Frame:
-        data = {
-            name: (_dimensions(outputs[0][name]), np.stack([output[name] for output in outputs])) for name in outputs[0]
-        }
+    def _frame(self, hour: int, identities: Sequence[Identity], fields: list[Fields]) -> Frame:
+        data = {name: (_dimensions(fields[0][name]), np.stack([x[name] for x in fields])) for name in fields[0]}
         surface = {"surface_geopotential": (("longitude", "latitude"), self._surface_geopotential)}
         numbers = np.array([identity.member for identity in identities])
         dataset = xr.Dataset(data | surface, coords=self._coordinates | {"member": numbers})
@@ -183,6 +187,16 @@ class Ensemble:
         control = _hash_of(self._analysis, self._forcing)
         others = [*self._initial.hashes, *([str(self._initial.age)] if self._initial.age else [])]
         return " ".join([control, *others])
+
+
+def towers_for(spec: ForecastSpec) -> Any:
+    """The type in which towers multiply; ForecastError where the device is not made for it."""
+    if spec.towers == "bfloat16" and jax.default_backend() == "cpu":
+        raise ForecastError(
+            "towers in bfloat16 are for GPUs, where they are faster; this process computes on a CPU: "
+            'set forecast.towers = "float32"'
+        )
+    return jnp.bfloat16 if spec.towers == "bfloat16" else None
 
 
 def analysis_fields(analysis: xr.Dataset, static: xr.Dataset) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Lock
 from typing import Any
@@ -23,12 +23,12 @@ from forecast.members import Decoding, Identity, Members
 from forecast.model_state import ModelState
 from forecast.rollout import Window
 from forecast.spec import ForecastSpec
+from forecast.spool import Spool
 from forecast.times import lead_hours
 
 OnProgress = Callable[[timedelta, float, float], None]
 """Told the lead time reached, the member hours done and the member hours of the whole forecast."""
 
-Fields = dict[str, np.ndarray]
 Failures = dict[int, tuple[int, str]]
 """For each member that failed the lead time [h] and what was wrong."""
 
@@ -41,11 +41,10 @@ class Stopped(Exception):
 
 @dataclass
 class Member:
-    """A member on its way: its state, and its fields at the outputs of the window that it is in."""
+    """A member on its way, and where it is."""
 
     identity: Identity
     state: ModelState
-    outputs: dict[int, Fields] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -55,13 +54,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Finished:
-    """A window that all members have come through: `outputs` by lead time [h] and in the order of `identities`,
-    `states` at its end, on the host, and all members that were given up so far.
+    """A window that all members have come through, their `states` at its end, on the host and in the order of
+    `identities`, and all members that were given up so far. The fields are in the spool.
     """
 
     window: Window
     identities: tuple[Identity, ...]
-    outputs: dict[int, list[Fields]]
     states: list[ModelState]
     lost: tuple[Mapping[str, Any], ...]
 
@@ -69,13 +67,14 @@ class Finished:
 class Integration:
     """Takes members through windows.
 
-    `forcing_at` gives the forcing at a lead time [h], `begin` members at the cycle. Raises QuorumLost when too few
-    members are left.
+    Fields go into the `spool`; `forcing_at` gives the forcing at a lead time [h], `begin` members at the cycle.
+    Raises QuorumLost when too few members are left.
     """
 
     def __init__(
         self,
         members: Members,
+        spool: Spool,
         spec: ForecastSpec,
         forcing_at: Callable[[int], Mapping[str, np.ndarray]],
         begin: Callable[[Sequence[Identity]], list[Member]],
@@ -83,6 +82,7 @@ class Integration:
         lost: Sequence[Mapping[str, Any]] = (),
     ):
         self._members = members
+        self._spool = spool
         self._spec = spec
         self._forcing_at = forcing_at
         self._begin = begin
@@ -98,9 +98,9 @@ class Integration:
         """The windows one after another, from members at the start of the first."""
         for window in windows:
             members = self._through(window, members)
-            outputs = {hour: [member.outputs.pop(hour) for member in members] for hour in window.outputs}
             states = jax.device_get([member.state for member in members])
-            yield Finished(window, tuple(member.identity for member in members), outputs, states, tuple(self._lost))
+            self._members.forget_the_start()
+            yield Finished(window, tuple(member.identity for member in members), states, tuple(self._lost))
 
     def _through(self, window: Window, members: list[Member]) -> list[Member]:
         """The members at the end of a window, with their outputs; those that had to be given up are left out."""
@@ -135,10 +135,10 @@ class Integration:
             for batch in self._members.batches(running):
                 under_way.append(self._launched(batch, hour, output))
                 if len(under_way) > 1:
-                    under_way.popleft().collect(failures)
+                    under_way.popleft().collect(failures, self._spool)
             reached(output, len(running))
         while under_way:
-            under_way.popleft().collect(failures)
+            under_way.popleft().collect(failures, self._spool)
         return failures
 
     def _launched(self, members: list[Member], hour: int, output: int) -> "_Batch":
@@ -190,11 +190,12 @@ class _Batch:
     output: int
     decodings: list[tuple[Member, Decoding]]
 
-    def collect(self, failures: Failures) -> None:
-        """Wait for the fields and give them to their members; what a member did after it failed does not count."""
+    def collect(self, failures: Failures, spool: Spool) -> None:
+        """Wait for the fields and put them into the spool; what a member did after it failed does not count."""
         for member, decoding in self.decodings:
             if member.number not in failures:
-                member.outputs[self.output], wrong = decoding.result()
+                fields, wrong = decoding.result()
+                spool.put(self.output, member.number, fields)
                 if wrong is not None:
                     failures[member.number] = (self.output, wrong)
 

@@ -50,7 +50,8 @@ class Decoding:
 
     def result(self) -> tuple[dict[str, np.ndarray], str | None]:
         """The fields in SI units, see `HybridModel.decode`, and what is implausible about them, if anything."""
-        arrays = jax.device_get(self.arrays)
+        with jax.profiler.TraceAnnotation("take in"):
+            arrays = jax.device_get(self.arrays)
         fields = {name: values for name, values in arrays.items() if "/" not in name}
         return fields, implausible({name: (arrays[f"{name}/min"], arrays[f"{name}/max"]) for name in fields})
 
@@ -114,6 +115,10 @@ class Members:
         hour = np.int32(self._init_hour + self._start_hour)
         arguments = (analysis, forcing, hour, self._origin, _drawn_from(identity))
         return from_named(self._operations("encode", device or self.devices[0], *arguments))
+
+    def forget_the_start(self) -> None:
+        """Give back the memory of the programs that only the first window needs."""
+        self._operations.forget("encode", "first step", "first steps")
 
     def reseed(self, state: ModelState, identity: Identity) -> ModelState:
         """A state from which this attempt of a member goes another way than the attempts before."""

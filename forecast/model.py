@@ -6,6 +6,7 @@ core advances the state under it; the random fields go on by one step of their o
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +25,12 @@ __all__ = ["HybridModel", "ModelState", "hour_of"]
 class HybridModel(nnx.Module):
     """The model in a checkpoint. All methods are pure: they can be jitted, batched and differentiated.
 
-    `forcing` holds sea_surface_temperature [K] and sea_ice_area_fraction [longitude, latitude].
+    `forcing` holds sea_surface_temperature [K] and sea_ice_area_fraction [longitude, latitude]. Towers multiply
+    in `tower_type`, None being that of all else: double precision where JAX has it enabled, else single.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
-        parts = architecture.build(checkpoint)
+    def __init__(self, checkpoint: Checkpoint, tower_type: Any = None):
+        parts = architecture.build(checkpoint, tower_type)
         self.encoder = parts.encoder
         self.decoder = parts.decoder
         self.parameterization = parts.parameterization
@@ -95,7 +97,8 @@ class HybridModel(nnx.Module):
     def _surroundings(
         self, forcing: Mapping[str, jax.Array], hour: jax.Array, randomness: jax.Array | None, substep: int = 0
     ) -> Surroundings:
-        return Surroundings(self._phases(hour, substep), forcing, randomness)
+        fields = {name: jnp.asarray(values, float) for name, values in forcing.items()}
+        return Surroundings(self._phases(hour, substep), fields, randomness)
 
     def _phases(self, hour: jax.Array, substep: int) -> Phases:
         """Phases of the Earth as the published models know them: from time rounded to float32.

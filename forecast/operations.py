@@ -36,22 +36,22 @@ class Operations:
     def __init__(self, build: Callable[[], "HybridModel"], identity: Mapping[str, Any] | None = None):
         self._build = build
         self._identity = identity
-        self._programs: dict[str, _Program] = {}
+        self._programs: dict[tuple[str, str], _Program] = {}
         self._lock = Lock()
         self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="compile")
         self._on_device: dict[Device, list[jax.Array]] = {}
         self._arrays = self._kept_arrays() or self._model_arrays()
 
     @classmethod
-    def of_checkpoint(cls, checkpoint: Checkpoint) -> "Operations":
-        """The operations of the model in a checkpoint. Errors are those of `HybridModel`."""
+    def of_checkpoint(cls, checkpoint: Checkpoint, tower_type: Any = None) -> "Operations":
+        """The operations of the model in a checkpoint; arguments and errors are those of `HybridModel`."""
 
         def build() -> "HybridModel":
             from forecast.model import HybridModel
 
-            return HybridModel(checkpoint)
+            return HybridModel(checkpoint, tower_type)
 
-        return cls(build, {"checkpoint": checkpoint.sha256})
+        return cls(build, {"checkpoint": checkpoint.sha256, "towers": str(tower_type)})
 
     @property
     def surface_geopotential(self) -> np.ndarray:
@@ -68,6 +68,11 @@ class Operations:
         with jax.profiler.TraceAnnotation(name):
             return program(device, [*self._arrays_on(device), *jax.tree.leaves(arguments)])
 
+    def forget(self, *names: str) -> None:
+        """Give back the memory of some operations; they may be called again."""
+        with self._lock:
+            self._programs = {called: program for called, program in self._programs.items() if called[0] not in names}
+
     def memory(self, name: str, *arguments: Any) -> int:
         """Bytes that a call of an operation needs on a device."""
         program = self._program(name, arguments).ready.result()
@@ -76,10 +81,10 @@ class Operations:
 
     def _program(self, name: str, arguments: Sequence[Any]) -> "_Program":
         shapes = [[list(np.shape(x)), x.dtype.str] for x in jax.tree.leaves(arguments)]
-        called = f"{name} {shapes}"
+        called = name, str(shapes)
         with self._lock:
             if called not in self._programs:
-                key = programs.key_of({"operation": called, **self._identity}) if self._identity else None
+                key = programs.key_of({"operation": list(called), **self._identity}) if self._identity else None
                 self._programs[called] = _kept(key) or self._made(name, arguments, key)
             return self._programs[called]
 

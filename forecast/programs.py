@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,8 @@ class Program:
         """The program on a device. Raises JaxRuntimeError when the code is not for it."""
         if device not in self._loaded:
             client: Any = device.client
-            self._loaded[device] = client.deserialize_executable(self.code, xla_client.DeviceList((device,)), None)
+            here = xla_client.DeviceList((device,))
+            self._loaded[device] = client.deserialize_executable(self.code, here, _options(device))
         return self._loaded[device]
 
     def __call__(self, device: Device, arguments: Sequence[Any]) -> Arrays:
@@ -106,13 +109,20 @@ class Lowered:
         device = jax.devices()[0]
         client: Any = device.client
         module, here = self.stage.compiler_ir("stablehlo"), xla_client.DeviceList((device,))
-        executable = client.compile_and_load(module, here, xla_client.CompileOptions())
+        executable = client.compile_and_load(module, here, _options(device))
         code = client.serialize_executable(executable)
         program = Program(code, self.outputs, {device: executable})
         if key is not None:
             described = {name: [list(x.shape), x.dtype.str] for name, x in program.outputs.items()}
             program_cache.write(key, Kept({_CODE: np.frombuffer(code, np.uint8)}, described))
         return program
+
+
+def _options(device: Device) -> Any:
+    """One copy of a program, on a device."""
+    options = xla_client.CompileOptions()
+    options.device_assignment = xla_client.DeviceAssignment.create(np.array([[device.id]]))
+    return options
 
 
 @cache
@@ -126,7 +136,13 @@ def _environment() -> dict[str, Any]:
         "host": _host() if device.platform == "cpu" else None,
         "source": _source(),
         "variables": variables,
+        "kernels": _kernels(),
     }
+
+
+def _kernels() -> bool:
+    """Whether programs may call the kernels of `forecast.dycore.native`, which this registers with XLA."""
+    return find_spec("forecast.dycore.native") is not None and import_module("forecast.dycore.native").available()
 
 
 def _host() -> list[Any]:

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 
 from forecast.times import format_cycle, require_utc
 
+PRECISIONS = (("float32", "float32"), ("float32", "bfloat16"), ("float64", "float32"))
+"""What a forecast may be computed in, and what the matrix products in its networks."""
+
 
 @dataclass(frozen=True)
 class ForecastSpec:
@@ -14,7 +17,8 @@ class ForecastSpec:
 
     `window` is the unit of progress: the state of all members is saved at the end of each window.
     `quorum` is the least share of the members that must end for the run to be published.
-    `reseed_limit` bounds how often a member that left physical bounds restarts its window.
+    `reseed_limit` bounds how often a member that left physical bounds restarts its window. `precision` is that of
+    the whole forecast, float32 or float64; `towers` that of the products in the networks, float32 or bfloat16.
     """
 
     init_time: datetime
@@ -25,6 +29,8 @@ class ForecastSpec:
     window: timedelta = timedelta(hours=24)
     quorum: float = 0.9
     reseed_limit: int = 2
+    precision: str = "float32"
+    towers: str = "float32"
 
     def __post_init__(self) -> None:
         require_utc(self.init_time)
@@ -39,6 +45,11 @@ class ForecastSpec:
             )
         if not 0.0 < self.quorum <= 1.0:
             raise ValueError(f"quorum must lie in (0, 1], got {self.quorum}")
+        if (self.precision, self.towers) not in PRECISIONS:
+            raise ValueError(
+                f"expected precision and towers out of {PRECISIONS}, got {(self.precision, self.towers)}: "
+                "towers in bfloat16 go with float32"
+            )
 
     @property
     def lead_times(self) -> tuple[timedelta, ...]:
@@ -49,4 +60,7 @@ class ForecastSpec:
     def hash(self) -> str:
         """SHA-256 over every setting that changes a product."""
         document = asdict(self) | {"init_time": format_cycle(self.init_time)}
+        for name in ("precision", "towers"):
+            if document[name] == "float32":
+                del document[name]
         return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()

@@ -99,6 +99,12 @@ class ForecastSettings(Section):
     native_kernels: bool = Field(
         default=True, description="Whether transforms on a CPU are compiled from C++ where a compiler is found."
     )
+    precision: Literal["float32", "float64"] = Field(
+        default="float32", description="Type of the whole forecast: float32, or float64 at twice the time."
+    )
+    towers: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Type of the products in the networks: float32, or bfloat16 on a GPU."
+    )
 
 
 class ProductsSettings(Section):

@@ -78,9 +78,10 @@ class ModelForecaster:
 
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0
+        options.host_tracer_level = 1
         spans.show(lambda name: jax.profiler.TraceAnnotation(name))
         try:
-            with jax.profiler.trace(directory, create_perfetto_trace=True, profiler_options=options):
+            with jax.profiler.trace(directory, profiler_options=options):
                 yield
         finally:
             spans.show(None)

@@ -76,6 +76,8 @@ def specification(settings: Settings, model_hash: str, cycle: datetime) -> Forec
             window=timedelta(hours=wanted.window_hours),
             quorum=wanted.quorum,
             reseed_limit=wanted.reseed_limit,
+            precision=wanted.precision,
+            towers=wanted.towers,
         )
     except ValueError as error:
         raise ConfigurationError(f"the forecast's settings do not fit together: {error}") from error

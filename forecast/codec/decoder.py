@@ -37,7 +37,7 @@ class Decoder(nnx.Module):
         self.scales = context.scales
         self.pressures = nondimensional_pressures(levels, context.scales)
         self.surface_geopotential = Constant(surface_geopotential)
-        self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], jnp.float32))
+        self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], float))
         outputs = prediction_layout(site, _ORDER, data_site.context.levels)
         self.correction = Correction(site, data_site, outputs, ("model", "data"))
 
@@ -57,7 +57,7 @@ class Decoder(nnx.Module):
             values = vertical.interpolate(on_layers[name], location, beyond)
             values += to_columns(corrections[archive_name(name)])
             fields[name] = values / nondimensional_unit(name, self.scales)
-        vapor = jnp.einsum("k,kxy->xy", self.layers.thickness.astype(np.float32), on_layers["specific_humidity"])
+        vapor = jnp.einsum("k,kxy->xy", jnp.asarray(self.layers.thickness, float), on_layers["specific_humidity"])
         return fields | {
             "surface_air_pressure": surface / self.scales.unit("Pa"),
             "atmosphere_mass_content_of_water_vapor": surface
@@ -69,7 +69,7 @@ class Decoder(nnx.Module):
     def _on_layers(self, state: State) -> dict[str, jax.Array]:
         """Grid values [level, longitude, latitude] on the sigma layers, nondimensional."""
         grid = self.harmonics.grid
-        sec_lat = jnp.asarray(1 / grid.cos_lat, jnp.float32)
+        sec_lat = jnp.asarray(1 / grid.cos_lat, float)
         wind = self.harmonics.cos_lat_velocity(state.vorticity, state.divergence)
         eastward, northward = (to_columns(self.harmonics.to_nodal(self.harmonics.clip(x))) * sec_lat for x in wind)
         tracers = {name: to_columns(self.harmonics.to_nodal(state.tracers[name])) for name in TRACERS}

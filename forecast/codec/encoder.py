@@ -43,14 +43,16 @@ class Encoder(nnx.Module):
         self.scales = context.scales
         self.pressures = nondimensional_pressures(levels, context.scales)
         self.surface_geopotential = Constant(surface_geopotential)
-        self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], jnp.float32))
+        self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], float))
         outputs = prediction_layout(site, _ORDER, context.levels)
         self.correction = Correction(site, data_site, outputs, ("data", "model"))
         self.clipped: int = _clipped_wavenumbers(site)
 
     def __call__(self, analysis: Mapping[str, jax.Array], surroundings: Surroundings) -> State:
         """The state of an analysis [level, longitude, latitude] in SI units by the names of `forecast.fields`."""
-        data = {name: analysis[name] * nondimensional_unit(name, self.scales) for name in LEVEL_FIELDS}
+        data = {
+            name: jnp.asarray(analysis[name], float) * nondimensional_unit(name, self.scales) for name in LEVEL_FIELDS
+        }
         state = self._interpolated(data)
         modal = {
             "data": {archive_name(name): self.harmonics.to_modal(to_columns(x)) for name, x in data.items()},
@@ -73,7 +75,7 @@ class Encoder(nnx.Module):
         def on_layers(name: str) -> jax.Array:
             return vertical.interpolate(data[name], location, "constant")
 
-        sec_lat = jnp.asarray(1 / self.harmonics.grid.cos_lat, jnp.float32)
+        sec_lat = jnp.asarray(1 / self.harmonics.grid.cos_lat, float)
         eastward, northward = (
             self.harmonics.to_modal(to_columns(on_layers(name) * sec_lat))
             for name in ("eastward_wind", "northward_wind")

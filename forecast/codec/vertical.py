@@ -107,7 +107,7 @@ def _with_dimensions(array: jax.Array, count: int) -> jax.Array:
 
 def _profile(values: np.ndarray) -> jax.Array:
     """One value per level, to broadcast against [..., level, longitude, latitude]."""
-    return jnp.asarray(values, jnp.float32)[:, None, None]
+    return jnp.asarray(values, float)[:, None, None]
 
 
 def _surface(field: jax.Array) -> jax.Array:

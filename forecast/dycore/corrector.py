@@ -32,7 +32,7 @@ class DrivenCore(nnx.Module):
     ):
         self.equations = equations
         self.outer_grid = outer_grid
-        self.filter_factor = Constant(jnp.asarray(filter_factor, jnp.float32))
+        self.filter_factor = Constant(jnp.asarray(filter_factor, float))
         self.time_step = time_step
         self.substeps = substeps
 

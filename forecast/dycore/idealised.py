@@ -218,7 +218,7 @@ def _zonal(harmonics: SphericalHarmonics, values: np.ndarray) -> np.ndarray:
 
 
 def _coefficients(harmonics: SphericalHarmonics, nodal: np.ndarray) -> jax.Array:
-    return harmonics.to_modal(jnp.asarray(nodal, jnp.float32))
+    return harmonics.to_modal(jnp.asarray(nodal, float))
 
 
 def _uniform(harmonics: SphericalHarmonics, value: float) -> jax.Array:
@@ -227,8 +227,8 @@ def _uniform(harmonics: SphericalHarmonics, value: float) -> jax.Array:
 
 
 def _zeros(harmonics: SphericalHarmonics, levels: int) -> jax.Array:
-    return jnp.zeros((harmonics.grid.zonal_count, levels, harmonics.grid.total_wavenumbers), jnp.float32)
+    return jnp.zeros((harmonics.grid.zonal_count, levels, harmonics.grid.total_wavenumbers), float)
 
 
 def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, jnp.float32))
+    return Constant(jnp.asarray(value, float))

@@ -13,8 +13,7 @@ def from_surface_geopotential(geopotential: np.ndarray, gravity: float, harmonic
 
     `geopotential` and `gravity` in one consistent system of units, which the result is in.
     """
-    height = np.asarray(geopotential / gravity, np.float32)
-    return harmonics.to_modal(jnp.asarray(height)[:, None])
+    return harmonics.to_modal(jnp.asarray(geopotential / gravity, float)[:, None])
 
 
 def corrected(
@@ -25,6 +24,6 @@ def corrected(
     `correction` lists one value for each coefficient that exists, in the order of `grid.mask`; it counts
     `scale` times (Kochkov et al. 2024, appendix B).
     """
-    learned = np.zeros((grid.zonal_count, grid.total_wavenumbers), np.float32)
+    learned = np.zeros((grid.zonal_count, grid.total_wavenumbers))
     learned[grid.mask] = correction * np.float32(scale)
-    return change_truncation(base, base_grid, grid) + jnp.asarray(learned)[:, None]
+    return change_truncation(base, base_grid, grid) + jnp.asarray(learned, float)[:, None]

@@ -188,7 +188,7 @@ class PrimitiveEquations(nnx.Module):
     def _compression(self) -> jax.Array:
         """Matrix of the mass-flux part of omega / p (Durran 2010, eq. 8.124) [level, level]."""
         alpha = np.diag(self.layers.alpha) + np.diag(self.layers.alpha[:-1], -1)
-        return jnp.asarray((alpha / self.layers.thickness[:, None]) @ self.layers.cumulative, jnp.float32)
+        return jnp.asarray((alpha / self.layers.thickness[:, None]) @ self.layers.cumulative, float)
 
     def _advection(self, nodal: _Nodal, scalar: jax.Array, source: jax.Array | float = 0.0) -> jax.Array:
         """Coefficients of -v.grad(s) - sigma_dot ds/dsigma + source."""
@@ -222,4 +222,4 @@ class ExpandedHumidity:
 
 
 def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, jnp.float32))
+    return Constant(jnp.asarray(value, float))

@@ -81,4 +81,4 @@ class GravityWaves(nnx.Module):
 
 
 def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, jnp.float32))
+    return Constant(jnp.asarray(value, float))

@@ -115,4 +115,4 @@ def density_ratios(densities: np.ndarray) -> np.ndarray:
 
 
 def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, jnp.float32))
+    return Constant(jnp.asarray(value, float))

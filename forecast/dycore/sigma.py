@@ -6,6 +6,7 @@ Layers run from the top (sigma = 0) to the surface (sigma = 1). Arrays have the 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def vertical_product(matrix: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.matmul(matrices, x, precision=jax.lax.Precision.HIGHEST)
 
 
-def column(values: np.ndarray, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def column(values: np.ndarray, dtype: Any = float) -> jax.Array:
     """Values per level [level], shaped to broadcast against [a, level, b]."""
     return jnp.asarray(values, dtype)[:, None]
 

@@ -138,4 +138,4 @@ def _neighbours(modal: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, jnp.float32))
+    return Constant(jnp.asarray(value, float))

@@ -48,7 +48,8 @@ class Context:
 
     `levels` gives the level count of each modal input field by archive name, `static` the fields
     [longitude, latitude] that do not change, nondimensional, by the names of `forecast.fields`, and
-    `randomness` the layout of the random fields, empty where there are none.
+    `randomness` the layout of the random fields, empty where there are none. Matrix products of towers are taken in
+    `tower_type` and summed in the type of their input; None: in that one.
     """
 
     bindings: Bindings
@@ -59,6 +60,7 @@ class Context:
     levels: Mapping[str, int]
     static: Mapping[str, np.ndarray]
     randomness: Layout = ()
+    tower_type: Any = None
 
     @property
     def nodal_shape(self) -> tuple[int, int]:

@@ -86,7 +86,7 @@ class GridValues(Feature):
         self.layout: Layout = tuple((request.name, n) for request, n in zip(self.requests, counts, strict=True))
         cos_lat, derived = site.context.harmonics.grid.cos_lat, derives_wind(site.context.levels)
         metrics = [metric(request, cos_lat, wind_is_derived=derived) for request in self.requests]
-        self.metric = Constant(jnp.asarray(np.repeat(np.transpose(metrics), counts, axis=1), jnp.float32))
+        self.metric = Constant(jnp.asarray(np.repeat(np.transpose(metrics), counts, axis=1), float))
 
     def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Physical values of the requested fields, nondimensional."""
@@ -142,7 +142,7 @@ class PressureFeatures(Feature):
 
     def __init__(self, site: Site):
         self.requests = (Request("log_surface_pressure"),)
-        self.sigma = Constant(jnp.asarray(site.context.sigma_centers, jnp.float32))
+        self.sigma = Constant(jnp.asarray(site.context.sigma_centers, float))
         self.layout: Layout = (("pressure", len(site.context.sigma_centers)),)
 
     def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
@@ -182,7 +182,7 @@ class LatitudeFeatures(_Gathered):
         grid = site.context.harmonics.grid
         self.key = "latitude"
         self.layout: Layout = (("cos_latitude", 1), ("sin_latitude", 1))
-        self.values = Constant(jnp.asarray([grid.cos_lat, grid.sin_lat], jnp.float32))
+        self.values = Constant(jnp.asarray([grid.cos_lat, grid.sin_lat], float))
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The two fields, equal at all longitudes."""
@@ -196,19 +196,19 @@ class FloatDataFeatures(_Gathered):
         harmonics = site.context.harmonics
         names = site.get("covariate_keys")
         nodal = np.stack([site.context.static_field(name) for name in names], axis=1)
-        layout, blocks = [(name, 1) for name in names], [nodal.astype(np.float32)]
+        layout, blocks = [(name, 1) for name in names], [jnp.asarray(nodal, float)]
         if _computes_gradients(site):
-            modal = harmonics.to_modal(jnp.asarray(nodal, jnp.float32))
+            modal = harmonics.to_modal(jnp.asarray(nodal, float))
             fields = {name: modal[:, index : index + 1] for index, name in enumerate(names)}
             requests = [Request(name, operator) for operator in GRADIENTS for name in names]
             nodal_by_operator = StackTransform(harmonics, Stacks.of(requests, dict.fromkeys(names, 1)))(fields)
             metrics = [metric(request, harmonics.grid.cos_lat, wind_is_derived=False) for request in requests]
-            derivatives = np.concatenate([nodal_by_operator[operator] for operator in GRADIENTS], axis=1)
-            blocks.append(derivatives * np.asarray(metrics, np.float32))
+            derivatives = jnp.concatenate([nodal_by_operator[operator] for operator in GRADIENTS], axis=1)
+            blocks.append(derivatives * jnp.asarray(metrics, float))
             layout += [(request.name, 1) for request in requests]
         self.key = f"static/{'+'.join(name for name, _ in layout)}"
         self.layout: Layout = tuple(layout)
-        self.values = Constant(jnp.asarray(np.concatenate(blocks, axis=1)))
+        self.values = Constant(jnp.concatenate(blocks, axis=1))
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The fields [longitude, channel, latitude], computed once."""

@@ -52,8 +52,8 @@ class ColumnTransform(nnx.Module):
         self.layout: Layout = plan.layout
         self.clip: tuple[float, float] | None = plan.clip
         self.chosen: tuple[int, ...] | None = None if plan.keep.all() else tuple(np.flatnonzero(plan.keep).tolist())
-        self.factor = Constant(jnp.asarray(plan.factor[plan.keep], jnp.float32))
-        self.offset = Constant(jnp.asarray(plan.offset[plan.keep], jnp.float32))
+        self.factor = Constant(jnp.asarray(plan.factor[plan.keep], float))
+        self.offset = Constant(jnp.asarray(plan.offset[plan.keep], float))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """The transformed channels [..., channel]."""

@@ -50,7 +50,7 @@ class Parameterization(nnx.Module):
         mapping = site.child(site.reference("nodal_mapping_module"), taken, on_call=True)
         self.mapping = NodalMapping(mapping, self.features.layouts, self.outputs)
         self.scaling = ColumnTransform(site.within(site.reference("tendency_transform_module")), self.outputs)
-        self.filter = Constant(jnp.asarray(_filter(site, time_step), jnp.float32))
+        self.filter = Constant(jnp.asarray(_filter(site, time_step), float))
         self.blocks: int = _block_count(*context.nodal_shape)
 
     def __call__(

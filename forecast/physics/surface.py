@@ -34,7 +34,7 @@ class SurfaceEmbedding(Feature):
         self.ice = _Kind(embedding, "sea_ice_embedding", self.layout, taken)
         self.requests = (*self.land.requests, *self.sea.requests, *self.ice.requests)
         land_fraction = site.context.static_field("land_sea_mask")[:, None]
-        self.land_fraction = Constant(jnp.asarray(land_fraction, jnp.float32))
+        self.land_fraction = Constant(jnp.asarray(land_fraction, float))
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The shares of land and ice, and what the three embeddings gather."""

@@ -45,20 +45,26 @@ class Linear(nnx.Module):
     def __init__(self, site: Site, name: str, inputs: int, outputs: int, *, with_bias: bool = True):
         module = f"{site.path}/~/{name}"
         take = site.context.parameters.take
-        self.weight = nnx.Param(jnp.asarray(take(module, "w", (inputs, outputs))))
-        self.bias = nnx.Param(jnp.asarray(take(module, "b", (outputs,)))) if with_bias else None
+        self.weight = nnx.Param(jnp.asarray(take(module, "w", (inputs, outputs)), float))
+        self.bias = nnx.Param(jnp.asarray(take(module, "b", (outputs,)), float)) if with_bias else None
+        self.type = site.context.tower_type
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., inputs] to [..., outputs]."""
-        return self._biased(jnp.matmul(x, self.weight[...]))
+        return self._biased(self._product(x, self.weight[...]))
 
     def of_blocks(self, blocks: Sequence[jax.Array], rows: Sequence[np.ndarray]) -> jax.Array:
         """The layer applied to an input that comes in blocks [..., n], whose channels are the rows `rows` of W.
 
         Equals the layer on the channels put in order, without building that array.
         """
-        products = (jnp.matmul(x, self.weight[...][index]) for x, index in zip(blocks, rows, strict=True))
+        products = (self._product(x, self.weight[...][index]) for x, index in zip(blocks, rows, strict=True))
         return self._biased(sum(products, jnp.zeros((), self.weight.dtype)))
+
+    def _product(self, x: jax.Array, weight: jax.Array) -> jax.Array:
+        if self.type is None:
+            return jnp.matmul(x, weight)
+        return jnp.matmul(x.astype(self.type), weight.astype(self.type), preferred_element_type=x.dtype)
 
     def _biased(self, y: jax.Array) -> jax.Array:
         return y if self.bias is None else y + self.bias[...]
@@ -181,8 +187,8 @@ class VerticalConvTower(nnx.Module):
         for index, (before, after) in enumerate(pairwise(sizes)):
             module = f"{site.path}/~/conv_level" + (f"_{index}" if index else "")
             take = site.context.parameters.take
-            kernels.append(nnx.Param(jnp.asarray(take(module, "w", (width, before, after)))))
-            biases.append(nnx.Param(jnp.asarray(take(module, "b", (after, 1)))) if with_bias else None)
+            kernels.append(nnx.Param(jnp.asarray(take(module, "w", (width, before, after)), float)))
+            biases.append(nnx.Param(jnp.asarray(take(module, "b", (after, 1)), float)) if with_bias else None)
         self.kernels = nnx.List(kernels)
         self.biases = nnx.List(biases)
 

@@ -6,7 +6,6 @@ precipitation; the model tells their difference and not each of them.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from forecast.dycore.scales import Scales
@@ -20,13 +19,13 @@ class WaterBudget(nnx.Module):
 
     def __init__(self, harmonics: SphericalHarmonics, layers: SigmaLayers, scales: Scales, time_step: float):
         self.harmonics = harmonics
-        self.thickness = layers.thickness.astype(np.float32)
+        self.thickness = layers.thickness
         self.amount = time_step / scales.gravity / scales.unit("kg m-2")
         self.shape = (harmonics.grid.longitude_count, harmonics.grid.latitude_count)
 
     def empty(self) -> jax.Array:
         """No water yet [longitude, latitude]."""
-        return jnp.zeros(self.shape, jnp.float32)
+        return jnp.zeros(self.shape, float)
 
     def lost(self, state: State, tendency: State) -> jax.Array:
         """Precipitation minus evaporation in a step [kg m-2], [longitude, latitude].
@@ -35,6 +34,6 @@ class WaterBudget(nnx.Module):
         are summed before the transform, which is linear.
         """
         water = sum(tendency.tracers.values())
-        column = jnp.einsum("k,mkl->ml", self.thickness, water)
+        column = jnp.einsum("k,mkl->ml", jnp.asarray(self.thickness, float), water)
         nodal = self.harmonics.to_nodal(jnp.stack([column, state.log_surface_pressure[:, 0]], axis=1))
-        return -jnp.exp(nodal[:, 1]) * nodal[:, 0] * np.float32(self.amount)
+        return -jnp.exp(nodal[:, 1]) * nodal[:, 0] * self.amount

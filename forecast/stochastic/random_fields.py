@@ -60,8 +60,8 @@ class RandomFields(nnx.Module):
         self.lengths = _constant(lengths)
         self.times = _constant(times)
         self.variances = _constant(variances)
-        self.raw_lengths = nnx.Param(jnp.asarray(raw_lengths, jnp.float32))
-        self.raw_times = nnx.Param(jnp.asarray(raw_times, jnp.float32))
+        self.raw_lengths = nnx.Param(jnp.asarray(raw_lengths, float))
+        self.raw_times = nnx.Param(jnp.asarray(raw_times, float))
 
     @property
     def count(self) -> int:
@@ -84,9 +84,9 @@ class RandomFields(nnx.Module):
         Their squares over all coefficients sum to 4 pi times the variance.
         """
         grid = self.harmonics.grid
-        decay = self.correlation_lengths[:, None] ** 2 / 2 * jnp.asarray(grid.l * (grid.l + 1.0), jnp.float32)
+        decay = self.correlation_lengths[:, None] ** 2 / 2 * jnp.asarray(grid.l * (grid.l + 1.0), float)
         unscaled = jnp.exp(-0.5 * decay)
-        coefficient_count = jnp.asarray(grid.mask.sum(axis=0), jnp.float32)
+        coefficient_count = jnp.asarray(grid.mask.sum(axis=0), float)
         total = jnp.sum(coefficient_count * unscaled**2, axis=-1)
         return unscaled * jnp.sqrt(4 * jnp.pi * self.variances[...] / total)[:, None]
 
@@ -106,10 +106,10 @@ class RandomFields(nnx.Module):
         return self.harmonics.to_nodal(core.swapaxes(0, 1))
 
     def _noise(self, key: jax.Array) -> jax.Array:
-        """Independent normal numbers cut off at `clip`, zero where no coefficient exists."""
+        """Independent normal numbers cut off at `clip`, zero where no coefficient exists; the same in any precision."""
         mask = self.harmonics.grid.mask
-        noise = jax.random.truncated_normal(key, -self.clip, self.clip, (self.count, *mask.shape))
-        return jnp.where(mask, noise, 0.0)
+        noise = jax.random.truncated_normal(key, -self.clip, self.clip, (self.count, *mask.shape), jnp.float32)
+        return jnp.asarray(jnp.where(mask, noise, 0.0), float)
 
 
 def from_configuration(site: Site, time_step: float) -> RandomFields | None:
@@ -186,4 +186,4 @@ def _positive(raw: jax.Array) -> jax.Array:
 
 
 def _constant(values: Sequence[float]) -> Constant:
-    return Constant(jnp.asarray(values, jnp.float32))
+    return Constant(jnp.asarray(values, float))

@@ -91,7 +91,7 @@ fields = dict.fromkeys({sorted(str(name) for name in level_fields())!r}, np.full
 forcing = dict.fromkeys(("sea_surface_temperature", "sea_ice_area_fraction"), np.ones((128, 64), np.float32))
 members.prepare(fields, forcing)
 state = members.encode(fields, forcing, Identity(0))
-print(state.state.vorticity.shape, "flax" in sys.modules)
+print(state.state.vorticity.shape, "forecast.model" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
