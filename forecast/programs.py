@@ -12,8 +12,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from jaxlib import xla_client
 
 from forecast import program_cache
 from forecast.devices import Device
+from forecast.dycore.native import library
 from forecast.dycore.native import library
 from forecast.program_cache import Kept
 
@@ -64,7 +63,10 @@ class Program:
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """A name for what is made from `identity` in this environment."""
+    """A name for what is made from `identity` in this environment.
+
+    Asking whether there are native kernels registers them with XLA, before a program that calls them is loaded.
+    """
     config: Any = jax.config
     settings = [config.jax_enable_x64, config.jax_default_matmul_precision, library.available()]
     return hashlib.sha256(json.dumps([identity, settings, _environment()], sort_keys=True).encode()).hexdigest()[:40]
@@ -136,13 +138,7 @@ def _environment() -> dict[str, Any]:
         "host": _host() if device.platform == "cpu" else None,
         "source": _source(),
         "variables": variables,
-        "kernels": _kernels(),
     }
-
-
-def _kernels() -> bool:
-    """Whether programs may call the kernels of `forecast.dycore.native`, which this registers with XLA."""
-    return find_spec("forecast.dycore.native") is not None and import_module("forecast.dycore.native").available()
 
 
 def _host() -> list[Any]:
