@@ -74,7 +74,7 @@ class Ensemble:
         self._coordinates = {name: checkpoint.static[name].values for name in ("level", "longitude", "latitude")}
         jax.config.update("jax_enable_x64", spec.precision == "float64")
         model = Operations.of_checkpoint(checkpoint, towers_for(spec))
-        self._surface_geopotential = model.surface_geopotential
+        self._surface_geopotential = model.surface_geopotential.astype(np.float32)
         self._members = Members(model, spec.init_time, batch_size, -lead_hours(self._initial.age), spec.members)
         self._restart_dir = restart_dir
         self._on_progress = on_progress

@@ -24,7 +24,6 @@ from jaxlib import xla_client
 from forecast import program_cache
 from forecast.devices import Device
 from forecast.dycore.native import library
-from forecast.dycore.native import library
 from forecast.program_cache import Kept
 
 Arrays = dict[str, jax.Array]
