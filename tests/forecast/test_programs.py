@@ -10,6 +10,7 @@ import pytest
 
 from forecast import program_cache, programs
 from forecast.ahead import ahead
+from forecast.dycore.native import library
 
 IDENTITY = {"operation": "double"}
 
@@ -79,13 +80,15 @@ def test_a_forecast_with_kept_programs_neither_traces_nor_builds_the_model(
 import sys
 from pathlib import Path
 from forecast import program_cache
+from forecast.dycore.native import library
 from forecast.members import Identity, Members
 from forecast.operations import Operations
 from forecast.model_state import from_named
 import datetime
 import numpy as np
 program_cache.keep_in(Path({str(program_cache._directory)!r}))
-operations = Operations(None, {{"checkpoint": {demo_checkpoint.sha256!r}}})
+library.forbid({not library.available()})
+operations = Operations(None, {{"checkpoint": {demo_checkpoint.sha256!r}, "towers": "None"}})
 members = Members(operations, datetime.datetime(1959, 1, 2, tzinfo=datetime.UTC))
 fields = dict.fromkeys({sorted(str(name) for name in level_fields())!r}, np.full((37, 128, 64), 250.0, np.float32))
 forcing = dict.fromkeys(("sea_surface_temperature", "sea_ice_area_fraction"), np.ones((128, 64), np.float32))
