@@ -1,7 +1,6 @@
 """The command line `sigmacast`. Modules that take long to load are imported by the commands that need them."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
@@ -23,7 +22,7 @@ from ops.commands import (
 )
 from ops.commands.doctor import doctor
 from ops.commands.serve import serve
-from ops.errors import ExitCode
+from ops.ending import exit_with
 
 app = typer.Typer(
     name="sigmacast",
@@ -82,25 +81,5 @@ def options(version: Version = False, debug: Debug = False) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code; an error is one paragraph on the standard error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        app([argument for argument in given if argument != DEBUG], prog_name="sigmacast")
-    except Exception as error:
-        sys.exit(_told(error, DEBUG in given))
-    sys.exit(ExitCode.OK)
-
-
-def _told(error: Exception, debug: bool) -> ExitCode:
-    """Print the error; its exit code."""
-    from ops.failures import explained
-
-    known = explained(error)
-    if debug:
-        traceback.print_exception(error)
-    if known is not None:
-        print(f"sigmacast: {known}", file=sys.stderr)
-        return known.exit_code
-    from db import masked_url
-
-    hint = "" if debug else " Run the command with --debug to see where, and please report it."
-    print(masked_url(f"sigmacast: unexpected {type(error).__name__}: {error}.{hint}"), file=sys.stderr)
-    return ExitCode.FAILED
+    without = [argument for argument in given if argument != DEBUG]
+    exit_with(lambda: app(without, prog_name="sigmacast"), trace=DEBUG in given)

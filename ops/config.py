@@ -44,6 +44,7 @@ from ops.quality_settings import QualitySettings
 from ops.section import Section
 from ops.store_settings import RetentionSettings, SigningSettings, StoreSettings
 from ops.web_settings import WebSettings
+from ops.worker_settings import WorkerSettings
 
 PREFIX = "SIGMACAST_"
 DEFAULT_FILE = Path("sigmacast.toml")
@@ -232,6 +233,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
     lease: LeaseSettings = LeaseSettings()
+    worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()

@@ -8,6 +8,9 @@ OperationError
 ├── AlreadyRunning         5    wait for the process that is named
 ├── NotFound               6    name a run, product or model that exists
 ├── HistoryUnavailable     7    start or upgrade the database
+├── OutOfMemory            8    give the run more memory, or make a smaller forecast
+├── DeviceLost             9    look at the device and its driver; the run goes on where there is a sound one
+├── TimedOut               10   look at what the stage waited for; run again: it goes on
 └── Interrupted            130 or 143    run again: the run goes on from its last saved window
 """
 
@@ -25,6 +28,9 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 5
     NOT_FOUND = 6
     HISTORY_UNAVAILABLE = 7
+    OUT_OF_MEMORY = 8
+    DEVICE_LOST = 9
+    TIMED_OUT = 10
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -73,6 +79,24 @@ class HistoryUnavailable(OperationError):
     """The database does not answer, or its tables are of another version."""
 
     exit_code = ExitCode.HISTORY_UNAVAILABLE
+
+
+class OutOfMemory(OperationError):
+    """The forecast does not fit into memory, not even one member at a time."""
+
+    exit_code = ExitCode.OUT_OF_MEMORY
+
+
+class DeviceLost(OperationError):
+    """The device that computes does not answer any more, or gave an error that it does not recover from."""
+
+    exit_code = ExitCode.DEVICE_LOST
+
+
+class TimedOut(OperationError):
+    """A stage took longer than it may."""
+
+    exit_code = ExitCode.TIMED_OUT
 
 
 class Interrupted(OperationError):

@@ -1,5 +1,6 @@
 """What starts a worker for a run and tells how it ended, whatever machine the worker is on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,19 @@ class Job:
     config: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     purpose: Purpose = "forecast"
+
+    def to_json(self) -> str:
+        """The job as one line of JSON; a path among the options becomes text."""
+        config = str(self.config) if self.config else None
+        document = {"run_id": self.run_id, "cycle": self.cycle.isoformat(), "config": config, "purpose": self.purpose}
+        return json.dumps(document | {"options": dict(self.options)}, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """Read a job back. Raises ValueError, KeyError or TypeError for anything else."""
+        read = json.loads(text)
+        config = Path(read["config"]) if read["config"] else None
+        return cls(read["run_id"], datetime.fromisoformat(read["cycle"]), config, read["options"], read["purpose"])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,11 @@ def save_model(directory: Path, name: str = "tiny") -> native.Checkpoint:
 
 def settings(directory: Path, **options: object) -> Settings:
     """A two-day forecast by three members, the geopotential at 500 hPa published; all kept under one directory."""
+    return load(options=choices(directory, **options))
+
+
+def choices(directory: Path, **options: object) -> dict[str, object]:
+    """What is chosen for it, by dotted keys."""
     small = {
         "database.url": f"sqlite:///{directory}/history.db",
         "store.url": str(directory / "products"),
@@ -53,7 +59,7 @@ def settings(directory: Path, **options: object) -> Settings:
         "charts.lead_hours": (),
         "charts.places": (),
     }
-    return load(options=small | {name.replace("__", "."): value for name, value in options.items()})
+    return small | {name.replace("__", "."): value for name, value in options.items()}
 
 
 def frame(spec: ForecastSpec, lead_time: timedelta, members: tuple[int, ...], offset: float = 0.0) -> Frame:
@@ -79,12 +85,21 @@ def frame(spec: ForecastSpec, lead_time: timedelta, members: tuple[int, ...], of
 
 @dataclass
 class FakeForecaster:
-    """Yields synthetic frames; can lose a member, fail or be killed at a lead time [h]."""
+    """Yields synthetic frames; can lose a member, fail, hang, be killed or be stopped at a lead time [h].
+
+    Each frame takes `seconds`, a batch of more than `fits` members exhausts the memory, and each lead time reached is
+    a line of the file `diary`.
+    """
 
     fail_at: int | None = None
     kill_at: int | None = None
     signal_at: tuple[int, signal.Signals] | None = None
     lose_at: int | None = None
+    hang_at: int | None = None
+    seconds: float = 0.0
+    fits: int | None = None
+    diary: Path | None = None
+    batches: list[int | None] = field(default_factory=list)
     error: Exception = field(default_factory=lambda: RuntimeError("the device fell off the bus"))
     started_from: list[int] = field(default_factory=list)
     analyses: list[xr.Dataset] = field(default_factory=list)
@@ -100,11 +115,13 @@ class FakeForecaster:
         self.analyses.append(initial.control)
         self.initial = initial
         self.starts = [initial.of(member) for member in range(spec.members)]
-        return FakeForecast(self, spec, on_progress)
+        self.batches.append(batch_size)
+        return FakeForecast(self, spec, on_progress, batch_size)
 
 
 class FakeForecast:
-    def __init__(self, forecaster: FakeForecaster, spec: ForecastSpec, on_progress) -> None:
+    def __init__(self, forecaster: FakeForecaster, spec: ForecastSpec, on_progress, batch_size: int | None) -> None:
+        self.batch_size = batch_size or spec.members
         self._forecaster = forecaster
         self._spec = spec
         self._on_progress = on_progress
@@ -128,12 +145,24 @@ class FakeForecast:
         return tuple(range(last))
 
     def _mishap(self, hours: int) -> None:
+        if self._forecaster.diary is not None:
+            with self._forecaster.diary.open("a") as diary:
+                diary.write(f"{hours}\n")
+        time.sleep(self._forecaster.seconds)
+        if self._forecaster.fits is not None and self.batch_size > self._forecaster.fits:
+            raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 68719476736 bytes.")
+        if self._forecaster.hang_at == hours:
+            time.sleep(600)
         if self._forecaster.fail_at == hours:
             raise self._forecaster.error
         if self._forecaster.kill_at == hours:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._forecaster.signal_at is not None and self._forecaster.signal_at[0] == hours:
             os.kill(os.getpid(), self._forecaster.signal_at[1])
+
+
+class JaxRuntimeError(RuntimeError):
+    """As JAX calls what its compiler and its devices raise."""
 
 
 class StillClock:
