@@ -16,7 +16,7 @@ Errors, by what the caller should do::
         └── LeaseLost         stop at once: another process has taken the run over
 """
 
-from db.connection import engine, masked_url, reading, require_url, writing
+from db.connection import engine, is_away, masked_url, reading, require_url, writing
 from db.errors import (
     DatabaseError,
     IllegalTransition,
@@ -40,6 +40,7 @@ __all__ = [
     "UnknownOrder",
     "UnknownRun",
     "engine",
+    "is_away",
     "masked_url",
     "reading",
     "require_url",

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg  # noqa: F401 - see below
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db.errors import DatabaseError
@@ -20,6 +21,9 @@ from db.errors import DatabaseError
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""A server that is cut off is noticed after half a minute [s, ms]; the system alone would wait for a quarter of an
+hour, and a worker with it."""
 
 SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
@@ -44,7 +48,7 @@ def engine(url: str, **pool: Any) -> Engine:
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS},
+        connect_args={"connect_timeout": CONNECT_SECONDS, **SILENCE},
         **pool,
     )
 
@@ -93,6 +97,14 @@ def begin_sqlite(connection: Connection) -> None:
     """Writers take the lock when they begin: one that reads first could not be given it later."""
     immediate = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database does not answer or has no room, so that the same may work later."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    no_answer = (OperationalError, InterfaceError, PoolTimeout)
+    return isinstance(error, no_answer) and "no such" not in str(error)
 
 
 @contextmanager

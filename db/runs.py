@@ -184,7 +184,8 @@ def transition(
     """Move a run to another state in one conditional UPDATE, and record it with its time.
 
     `token`, the fencing token, must be given by whoever holds a lease; `values` are further columns to set.
-    Raises IllegalTransition when the run's state does not allow it or another process moved the run first.
+    Raises IllegalTransition when the run's state does not allow it or another process moved the run first, and for
+    a run that would be cancelled while it is being published.
     """
     allowed = [state.value for state, following in TRANSITIONS.items() if to in following]
     statement = update(Run).where(Run.id == run_id, Run.state.in_(allowed)).values(state=to.value, **values)
@@ -195,6 +196,11 @@ def transition(
         raise IllegalTransition(
             f"run {run_id} cannot become {to.value}: it is {run.state}"
             + ("" if token in (None, run.lease_token) else ", and another process has taken it over")
+        )
+    if to is RunState.CANCELLED and is_sealed(session, run_id):
+        raise IllegalTransition(
+            f"run {run_id} cannot be cancelled: its products are complete and being published; run it again to its "
+            "end, and retract it"
         )
     tell(session, run_id, now, "state", message or to.value, to)
 
@@ -221,6 +227,20 @@ def _times(to: RunState, now: datetime) -> dict[str, Any]:
         return {"started_at": first, "ended_at": None, "error": None}
     over = {"next_try_at": None} if to in (RunState.PUBLISHED, RunState.CANCELLED) else {}
     return over | ({"ended_at": now} if to in ENDED else {})
+
+
+SEALED = "sealed"
+
+
+def seal(session: Session, run_id: str, now: datetime) -> None:
+    """Note that the run's manifest is about to be written: from here on the run is published, and never cancelled."""
+    if not is_sealed(session, run_id):
+        tell(session, run_id, now, SEALED, "all its products are there, and from here on it is published")
+
+
+def is_sealed(session: Session, run_id: str) -> bool:
+    """Whether the manifest of the run is, or may be, in the store."""
+    return session.scalar(select(Event.id).where(Event.run_id == run_id, Event.kind == SEALED).limit(1)) is not None
 
 
 def tell(

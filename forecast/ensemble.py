@@ -79,11 +79,21 @@ class Ensemble:
         self._restart_dir = restart_dir
         self._on_progress = on_progress
         self._lost: list[dict[str, Any]] = []
+        self._draining = False
 
     @property
     def lost(self) -> tuple[Mapping[str, Any], ...]:
         """Members that were given up: member, lead_time_hours, reason."""
         return tuple(self._lost)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many members are advanced together; None until the first are."""
+        return self._members.batch_size
+
+    def drain(self) -> None:
+        """End the frames with the window that is in use, as soon as it is taken and saved."""
+        self._draining = True
 
     def frames(self, from_lead: timedelta = timedelta(0)) -> Generator[Frame]:
         """The frames from a lead time on, in order, resumed from the last saved window that allows it.
@@ -102,6 +112,8 @@ class Ensemble:
             try:
                 for each in finished:
                     yield from self._taken(each, spool, first)
+                    if self._draining:
+                        return
             finally:
                 integration.stop()
 

@@ -104,6 +104,11 @@ class Members:
         self._operations.prepare("step" + plural, *stepping)
         return state
 
+    @property
+    def batch_size(self) -> int | None:
+        """How many members are advanced together; None until the memory has been looked at."""
+        return self._batch_size
+
     def encode(
         self,
         analysis: Mapping[str, np.ndarray],

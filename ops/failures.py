@@ -1,5 +1,6 @@
 """Every known error of the rooms, told as an OperationError with its exit code."""
 
+import errno
 import sys
 
 from sqlalchemy.exc import DBAPIError
@@ -34,6 +35,7 @@ ERRORS_OF_ROOMS: tuple[tuple[str, str, type[OperationError]], ...] = (
     ("forecast.errors", "ForcingNotValid", InputRefused),
     ("forecast.errors", "ForecastError", RunFailed),
     ("publish.product", "ProductError", ConfigurationError),
+    ("publish.errors", "TakenOver", AlreadyRunning),
     ("publish.errors", "PublishError", RunFailed),
     ("publish.stores.base", "StoreError", RunFailed),
     ("publish.stores.base", "InvalidKey", ConfigurationError),
@@ -50,7 +52,13 @@ def explained(error: Exception) -> OperationError | None:
     for kind, meaning in (*DATABASE_ERRORS, *_loaded()):
         if isinstance(error, kind):
             return meaning(db.masked_url(_paragraph(error)))
-    return RunFailed(f"the operating system refused: {error}") if isinstance(error, OSError) else None
+    return _refusal(error) if isinstance(error, OSError) else None
+
+
+def _refusal(error: OSError) -> RunFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunFailed(f"the disk is full: {error}; make room and run again: it goes on from what is saved")
+    return RunFailed(f"the operating system refused: {error}")
 
 
 def _loaded() -> list[tuple[type[Exception], type[OperationError]]]:

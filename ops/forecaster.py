@@ -26,6 +26,15 @@ class Forecast(Protocol):
         """The members given up so far, each with member, lead_time_hours and reason."""
         ...
 
+    @property
+    def batch_size(self) -> int | None:
+        """How many members are advanced together, once that is known."""
+        ...
+
+    def drain(self) -> None:
+        """End the frames with the window that is in use, as soon as it is taken and saved."""
+        ...
+
     def frames(self, from_lead: timedelta) -> Generator[Frame]:
         """The frames at this lead time and after it, in order, going on from what is saved.
 

@@ -1,7 +1,7 @@
 """Renews a run's lease from a thread of its own while the run is being worked on."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -18,13 +18,24 @@ BEATS_PER_LEASE = 4
 
 
 class Heartbeat:
-    """The thread's side and the worker's side of it: the worker asks `check` between its steps."""
+    """The thread's side and the worker's side of it: the worker asks `check` between its steps.
 
-    def __init__(self, engine: Engine, lease: Lease, duration: timedelta, clock: Clock) -> None:
+    `after` is called after each beat that the database has taken, in the thread.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        lease: Lease,
+        duration: timedelta,
+        clock: Clock,
+        after: Callable[[], object] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._lease = lease
         self._duration = duration
         self._clock = clock
+        self._after = after
         self._stop = threading.Event()
         self._lost: db.LeaseLost | None = None
 
@@ -38,6 +49,7 @@ class Heartbeat:
         try:
             with db.writing(self._engine) as session:
                 leases.renew(session, self._lease, self._clock(), self._duration)
+            self._after()
         except db.LeaseLost as error:
             self._lost = error
             self._stop.set()

@@ -30,8 +30,7 @@ def forecast_for(valid_time: datetime, plan: Plan, recorder: Recorder, store: St
 
     A product that cannot be read is told in the log and counts as none.
     """
-    with recorder.reading() as session:
-        keys = [product.key for product in _products(session, valid_time, plan, store)]
+    keys = recorder.read(lambda session: [product.key for product in _products(session, valid_time, plan, store)])
     for key in keys:
         try:
             with TemporaryDirectory() as directory:

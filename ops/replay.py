@@ -6,7 +6,6 @@ and where these are others it is told.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +27,6 @@ from ops.clock import Clock
 from ops.config import DatabaseSettings, Settings
 from ops.errors import RunFailed
 from ops.forecaster import Forecaster
-from ops.heartbeat import Heartbeat
 from ops.plan import Plan, software
 from ops.progress import Progress
 from ops.quality_settings import QualitySettings
@@ -199,8 +197,7 @@ class _Scratch:
         if taken.lease is None:
             raise RunFailed(f"the replay of run {run.id} has been published before it began")
         recorder = Recorder(again, taken.lease, self.clock)
-        heartbeat = Heartbeat(again, taken.lease, timedelta(seconds=plan.settings.lease.seconds), self.clock)
-        return stages.Work(plan, taken.product, source, store, forecaster, recorder, heartbeat, progress)
+        return worker.at_work(recorder, taken.lease, plan, taken.product, source, store, forecaster, progress)
 
     def _differences(self, made: dict[str, Product]) -> Iterator[Difference]:
         for key in sorted(self.record.products.keys() | made.keys()):

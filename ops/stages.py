@@ -7,14 +7,16 @@ was killed, run again, ends with the same products.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from db import products, runs
+from sqlalchemy.orm import Session
+
+from db import products, runs, workers
 from db.products import NewInput, NewLoss, NewProduct
 from forecast.frame import Frame
 from forecast.times import lead_hours
@@ -23,6 +25,7 @@ from ingest.outlook import read_climatology
 from ingest.quality import Report
 from ingest.source import ModelNeeds, Source
 from ops import gate, log, publications
+from ops.course import Course
 from ops.errors import RunFailed
 from ops.forecaster import Forecast, Forecaster
 from ops.heartbeat import Heartbeat
@@ -30,8 +33,10 @@ from ops.plan import Plan
 from ops.previous import forecast_for
 from ops.progress import Progress
 from ops.recorder import Recorder
+from ops.signals import Watch
 from ops.spans import span
 from ops.starts import Start, Starter, forget_members
+from ops.tries import Batch, through
 from publish.accumulate import WindowMemory
 from publish.manifest import Manifest, PublishedObject, RunInfo
 from publish.places import Place
@@ -54,11 +59,15 @@ class Work:
     recorder: Recorder
     heartbeat: Heartbeat
     progress: Progress
+    watch: Watch
     directory: Path = field(init=False)
+    batch: Batch = field(init=False)
 
     def __post_init__(self) -> None:
-        directory = self.plan.settings.paths.work / self.recorder.run_id
-        object.__setattr__(self, "directory", directory)
+        settings, run_id = self.plan.settings, self.recorder.run_id
+        did_not_fit = self.recorder.read(lambda session: workers.batch_that_did_not_fit(session, run_id))
+        object.__setattr__(self, "directory", settings.paths.work / run_id)
+        object.__setattr__(self, "batch", Batch(settings.forecast.batch_size, did_not_fit))
 
     @property
     def restart_directory(self) -> Path:
@@ -83,9 +92,8 @@ def all_stages(work: Work) -> Manifest:
     """Take the run from where it is to its manifest. Errors are those of the rooms, LeaseLost and QuorumFailed."""
     work.directory.mkdir(parents=True, exist_ok=True)
     start = fetch(work)
-    publisher = open_publisher(work, start)
-    integrate(work, start, publisher)
-    return finish(work, publisher)
+    integrate(work, start, open_publisher(work, start))
+    return finish(work, start)
 
 
 def fetch(work: Work) -> Start:
@@ -93,10 +101,13 @@ def fetch(work: Work) -> Start:
     starter = _starter(work)
     if work.recorder.is_done(FETCH) and (saved := starter.saved()) is not None:
         return saved
-    with work.attempt(FETCH):
+
+    def fetched(_tries: int) -> Start:
         start = starter.fetched()
         _record_members(work, start)
-    return start
+        return start
+
+    return through(work, FETCH, fetched)
 
 
 def _starter(work: Work) -> Starter:
@@ -135,21 +146,27 @@ def _record_analysis(work: Work, analysis: Analysis, report: Report | None) -> N
         provenance["plan"] = analysis.plan
     if report is not None:
         provenance["quality"] = report.document
-    with work.recorder.writing() as session:
+
+    def change(session: Session) -> None:
         products.record_inputs(session, work.recorder.run_id, inputs)
         runs.amend(session, work.recorder.run_id, provenance=provenance)
         if report is not None:
             gate.record(session, work.recorder.run_id, report, work.recorder.clock())
+
+    work.recorder.write(change)
 
 
 def _record_members(work: Work, start: Start) -> None:
     if not start.members:
         return
     inputs = [_input(one, start.analysis.valid_time) for one in start.inputs]
-    with work.recorder.writing() as session:
+
+    def change(session: Session) -> None:
         known = runs.get(session, work.recorder.run_id).provenance or {}
         products.record_inputs(session, work.recorder.run_id, inputs)
         runs.amend(session, work.recorder.run_id, provenance=known | {"members": _member_hashes(start)})
+
+    work.recorder.write(change)
 
 
 def _member_hashes(start: Start) -> dict[str, str]:
@@ -175,8 +192,7 @@ def _input(one: InputFile, valid_time: datetime) -> NewInput:
 
 def open_publisher(work: Work, start: Start) -> Publisher:
     """The run's way into the store, fenced by its lease; cancelled runs of the same forecast give way to it."""
-    with work.recorder.reading() as session:
-        given_up = runs.cancelled_alike(session, work.plan.identity)
+    given_up = work.recorder.read(lambda session: runs.cancelled_alike(session, work.plan.identity))
     return Publisher(
         work.store,
         run_info(work, start),
@@ -185,13 +201,13 @@ def open_publisher(work: Work, start: Start) -> Publisher:
         token=work.recorder.token,
         given_up=given_up,
         signer=work.plan.settings.signing.signer(),
+        seal=work.recorder.seal,
     )
 
 
 def run_info(work: Work, start: Start) -> RunInfo:
     """What the products say of the run, taken from its row and in the order of names: a resumed run says the same."""
-    with work.recorder.reading() as session:
-        row = runs.get(session, work.recorder.run_id)
+    row = work.recorder.read(lambda session: runs.get(session, work.recorder.run_id))
     checkpoint, spec, wanted = work.plan.checkpoint, work.plan.spec, work.plan.settings.products
     return RunInfo(
         run_id=row.id,
@@ -251,37 +267,50 @@ def product_settings(work: Work) -> ProductSettings:
 def integrate(work: Work, start: Start, publisher: Publisher) -> None:
     """Forecast what is not published yet, and publish each lead time as it comes."""
     _record_products(work, publisher.objects)
-    missing = publisher.missing_lead_hours
-    if not missing and work.recorder.is_done(INTEGRATE):
+    if not publisher.missing_lead_hours and work.recorder.is_done(INTEGRATE):
         return
-    with work.attempt(INTEGRATE):
-        if not missing:
-            return
-        work.recorder.amend(device=work.forecaster.device())
-        memory = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
-        forecast = _start(work, start)
-        with closing(forecast.frames(timedelta(hours=memory.needed_from(missing[0])))) as frames:
-            for frame in frames:
-                work.heartbeat.check()
-                with span(f"publish {lead_hours(frame.lead_time)} h"):
-                    memory.remember(frame)
-                    _publish(work, publisher, frame, memory)
-                _record_losses(work, forecast)
-                if not publisher.missing_lead_hours:
-                    break
-        _record_losses(work, forecast)
-        if still := publisher.missing_lead_hours:
-            raise RunFailed(f"the forecast ended without the lead times {list(still)} h")
+
+    def integrated(tries: int) -> None:
+        with work.watch.draining():
+            _integrate(work, start, publisher if tries == 1 else open_publisher(work, start))
+
+    through(work, INTEGRATE, integrated)
 
 
-def _start(work: Work, start: Start) -> Forecast:
+def _integrate(work: Work, start: Start, publisher: Publisher) -> None:
+    missing = publisher.missing_lead_hours
+    if not missing:
+        return
+    work.recorder.amend(device=work.forecaster.device())
+    memory = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
+    course = Course(work.progress, work.recorder, work.watch, work.batch)
+    forecast = course.of(_start(work, start, course))
+    with course.frames(timedelta(hours=memory.needed_from(missing[0]))) as frames:
+        for frame in frames:
+            work.heartbeat.check()
+            with span(f"publish {lead_hours(frame.lead_time)} h"):
+                memory.remember(frame)
+                _publish(work, publisher, frame, memory)
+            _record_losses(work, forecast)
+            if not publisher.missing_lead_hours:
+                break
+            course.drain_if_asked()
+    _record_losses(work, forecast)
+    work.watch.point()
+    if still := publisher.missing_lead_hours:
+        raise RunFailed(f"the forecast ended without the lead times {list(still)} h")
+
+
+def _start(work: Work, start: Start, course: Course) -> Forecast:
+    if work.batch.wanted is not None:
+        work.recorder.note(batch_size=work.batch.wanted)
     return work.forecaster.start(
         work.plan.checkpoint,
         work.plan.spec,
         start.initial,
         work.restart_directory,
-        work.plan.settings.forecast.batch_size,
-        work.progress.forecast,
+        work.batch.wanted,
+        course.reached,
     )
 
 
@@ -305,46 +334,47 @@ def _record_products(work: Work, objects: list[PublishedObject] | tuple[Publishe
         )
         for one in objects
     ]
-    with work.recorder.writing() as session:
-        products.record(session, work.recorder.run_id, rows, work.recorder.clock())
+    now = work.recorder.clock()
+    work.recorder.later(lambda session: products.record(session, work.recorder.run_id, rows, now))
 
 
 def _record_losses(work: Work, forecast: Forecast) -> None:
     losses = [NewLoss(one["member"], one["lead_time_hours"], one["reason"]) for one in forecast.lost]
     if losses:
-        with work.recorder.writing() as session:
-            products.record_losses(session, work.recorder.run_id, losses, work.recorder.clock())
+        now = work.recorder.clock()
+        work.recorder.later(lambda session: products.record_losses(session, work.recorder.run_id, losses, now))
 
 
-def finish(work: Work, publisher: Publisher) -> Manifest:
+def finish(work: Work, start: Start) -> Manifest:
     """Charts, manifest, pointer; then the saved windows are no longer needed."""
-    with work.attempt(FINISH):
-        with work.recorder.reading() as session:
-            losses = products.losses(session, work.recorder.run_id)
-        lost = [{"member": one.member, "lead_hours": one.lead_time_hours, "reason": one.reason} for one in losses]
-        work.heartbeat.check()
-        manifest = publisher.close(lost)
-        _record_chart_failures(work, publisher.chart_failures)
-        _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
-        publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
-        work.recorder.amend(work_bytes=_bytes_below(work.directory))
+
+    def finished(_tries: int) -> Manifest:
+        with work.watch.draining():
+            return _finish(work, open_publisher(work, start))
+
+    manifest = through(work, FINISH, finished)
     for directory in (work.restart_directory, work.window_directory):
         shutil.rmtree(directory, ignore_errors=True)
     forget_members(work.directory)
     return manifest
 
 
+def _finish(work: Work, publisher: Publisher) -> Manifest:
+    losses = work.recorder.read(lambda session: products.losses(session, work.recorder.run_id))
+    lost = [{"member": one.member, "lead_hours": one.lead_time_hours, "reason": one.reason} for one in losses]
+    work.heartbeat.check()
+    manifest = publisher.close(lost)
+    for failure in publisher.chart_failures:
+        work.recorder.tell("chart", failure)
+    _record_products(work, [*manifest.objects, _object_of(manifest, publisher, work.store)])
+    publications.supersede_earlier(work.recorder.engine, work.store, work.recorder.run_id, work.recorder.clock)
+    work.recorder.amend(work_bytes=_bytes_below(work.directory))
+    return manifest
+
+
 def _bytes_below(directory: Path) -> int:
     """Size of the files in a directory and below it."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-
-
-def _record_chart_failures(work: Work, failures: tuple[str, ...]) -> None:
-    """A chart that could not be drawn is an event of the run, which goes on without it."""
-    if failures:
-        with work.recorder.writing() as session:
-            for failure in failures:
-                runs.tell(session, work.recorder.run_id, work.recorder.clock(), "chart", failure)
 
 
 def _object_of(manifest: Manifest, publisher: Publisher, store: Store) -> PublishedObject:

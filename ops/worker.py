@@ -1,6 +1,6 @@
 """One process, one run: claim it, keep its lease, take it through its stages, leave it in the right state."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,11 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import db
 from db import products, runs
-from db.states import RunState
+from db.leases import Lease
 from forecast import program_cache
 from forecast.checkpoint import registry
 from forecast.grids import weight_cache
-from forecast.times import format_cycle
+from forecast.times import format_cycle, lead_hours
+from ingest.source import Source
 from ops import history, log
 from ops.claim import claim
 from ops.clock import Clock, utc_now
@@ -24,10 +25,11 @@ from ops.courier import notifying
 from ops.errors import ConfigurationError
 from ops.forecaster import Forecaster
 from ops.heartbeat import Heartbeat
-from ops.plan import plan
+from ops.plan import Plan, plan
 from ops.progress import Progress
+from ops.progress_kept import KeptProgress
 from ops.recorder import Recorder, paragraph
-from ops.signals import Stop, stopping
+from ops.signals import Stop, Watch
 from ops.sources import opened
 from ops.stages import Work, all_stages
 from publish.stores import Store, open_store
@@ -74,12 +76,30 @@ def run(
         log.bind(run=taken.run_id, cycle=format_cycle(wanted.cycle))
         if taken.lease is None:
             return outcome(engine, taken.run_id, already=True)
-        recorder = Recorder(engine, taken.lease, clock)
-        heartbeat = Heartbeat(engine, taken.lease, timedelta(seconds=settings.lease.seconds), clock)
-        work = Work(wanted, taken.product, source, store, forecaster, recorder, heartbeat, progress)
+        recorder = Recorder(engine, taken.lease, clock, settings.worker.database_seconds)
+        work = at_work(recorder, taken.lease, wanted, taken.product, source, store, forecaster, progress)
         with notifying(engine, settings.notify, clock), held(work):
             _carry_out(work)
         return outcome(engine, taken.run_id, already=False)
+
+
+def at_work(
+    recorder: Recorder,
+    lease: Lease,
+    plan: Plan,
+    product: str,
+    source: Source,
+    store: Store,
+    forecaster: Forecaster,
+    progress: Progress,
+) -> Work:
+    """What the stages of a run work with that this process has taken."""
+    settings, spec = plan.settings, plan.spec
+    duration = timedelta(seconds=settings.lease.seconds)
+    heartbeat = Heartbeat(recorder.engine, lease, duration, recorder.clock, recorder.flush)
+    kept = KeptProgress(progress, recorder, spec.members, lead_hours(spec.duration))
+    watch = Watch(settings.worker.drain_seconds)
+    return Work(plan, product, source, store, forecaster, recorder, heartbeat, kept, watch)
 
 
 def _store(settings: Settings) -> Store:
@@ -92,7 +112,8 @@ def _store(settings: Settings) -> Store:
 @contextmanager
 def held(work: Work) -> Iterator[None]:
     """While the block works on the run its lease is renewed; then the run is left in the right state."""
-    with _left_in_the_right_state(work.recorder), work.heartbeat.beating(), work.progress:
+    with _left_in_the_right_state(work), work.heartbeat.beating(), work.progress:
+        work.recorder.enter()
         yield
 
 
@@ -100,31 +121,37 @@ def _carry_out(work: Work) -> None:
     manifest = all_stages(work)
     work.heartbeat.check()
     count = len(manifest.members)
-    work.recorder.finish(RunState.PUBLISHED, f"published with {count} members", members_published=count)
+    work.recorder.publish(f"published with {count} members", members_published=count)
 
 
 @contextmanager
-def _left_in_the_right_state(recorder: Recorder) -> Iterator[None]:
+def _left_in_the_right_state(work: Work) -> Iterator[None]:
     """Failed on an error, interrupted on a signal; untouched when another process has taken the run over."""
+    recorder = work.recorder
     try:
-        with stopping():
+        with work.watch.listening():
             yield
     except db.LeaseLost:
         raise
     except Stop as stop:
-        recorder.finish(RunState.INTERRUPTED, f"stopped by {stop}")
-        raise stop.as_error(f"run {recorder.run_id} was stopped by {stop}; {RUN_AGAIN}") from None
+        error = stop.as_error(f"run {recorder.run_id} was stopped by {stop}; {RUN_AGAIN}")
+        told, code = f"stopped by {stop}", error.exit_code
+        _recorded(lambda: recorder.interrupt(told, code))
+        raise error from None
     except Exception as error:
-        _record_failure(recorder, error)
+        failure = error
+        if db.is_away(error):
+            recorder.hurry()
+        _recorded(lambda: recorder.fail(failure))
         raise
 
 
-def _record_failure(recorder: Recorder, error: Exception) -> None:
-    """Record it if the database lets us; if not, the lease's end frees the run."""
+def _recorded(end: Callable[[], None]) -> None:
+    """Record how the run ended if the database lets us; if not, the lease's end frees the run."""
     try:
-        recorder.fail(error)
+        end()
     except (SQLAlchemyError, db.DatabaseError) as reason:
-        log.get().error("the failure could not be recorded", reason=paragraph(reason))
+        log.get().error("the end could not be recorded", reason=paragraph(reason))
 
 
 def outcome(engine: Engine, run_id: str, already: bool) -> Outcome:

@@ -2,13 +2,17 @@
 
 from datetime import datetime
 
-from publish.layout import LATEST
+from publish.layout import LATEST, status_of
 from publish.manifest import Manifest, ManifestError, latest_document, parse
+from publish.status import State, read_status
 from publish.stores.base import ObjectChanged, ObjectExists, ObjectNotFound, Store, sha256_of
 
 
 def advance(store: Store, manifest_key: str) -> None:
-    """Flip the pointer to a manifest of the store, unless it points to a later cycle, or to a later run of this one."""
+    """Flip the pointer to a manifest of the store, unless it points to a later cycle, or to a later run of this one.
+
+    A run that was retracted meanwhile stays so: its status is read after the pointer, which a retraction changes last.
+    """
     content = store.get(manifest_key)
     manifest = Manifest.from_json(content)
     document = latest_document(manifest, manifest_key, sha256_of(content))
@@ -18,6 +22,9 @@ def advance(store: Store, manifest_key: str) -> None:
         except ObjectNotFound:
             current, version = b"", None
         if current == document or _order(current) > (manifest.init_time, manifest.published_at):
+            return
+        found = read_status(store, status_of(manifest_key))
+        if found is not None and found[0].state is State.RETRACTED:
             return
         try:
             store.put(LATEST, document, if_absent=version is None, if_version=version)

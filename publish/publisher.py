@@ -39,7 +39,8 @@ class Publisher:
 
     Takes the run up at once: raises AlreadyPublished when another run has published, or is publishing, the same
     product, grid and cycle, and TakenOver when `token` is below that of a process that came later. The runs
-    `given_up` may be replaced. With a `signer` the manifest is signed.
+    `given_up` may be replaced. With a `signer` the manifest is signed. `seal` is called right before the manifest
+    is written, and may raise to keep it from that: whoever gives publishers their right to publish has its say there.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Publisher:
         token: int | None = None,
         given_up: Collection[str] = (),
         signer: Signer | None = None,
+        seal: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._run = run
         self._settings = settings
         self._clock = clock
         self._signer = signer
+        self._seal = seal
         self._spacing = settings.grid_spacing or default_spacing(run.longitude_count)
         self._layout = Layout(settings.product, run.init_time, self._spacing)
         self._complete = self._find_complete()
@@ -146,9 +149,12 @@ class Publisher:
             ensemble_size=run.ensemble_size,
             quorum=run.quorum,
         )
+        root = self._layout.zarr_root
+        former = self._store.head(root) if "zarr" in self._settings.formats else None
         taken = claim(self._store, self._layout.status, status, self._clock, token, given_up)
-        if "zarr" in self._settings.formats and self._layout.zarr_root not in taken.status.objects:
-            self._store.delete(self._layout.zarr_root)
+        if former is not None and root not in taken.status.objects:
+            with suppress(ObjectChanged):
+                self._store.delete(root, if_version=former.version)
         return taken
 
     def _require_ours(self, frame: Frame) -> None:
@@ -286,6 +292,7 @@ class Publisher:
         """
         if self._claim is not None:
             self._claim.update(self._claim.status)
+        self._seal()
         self._remove_remains()
         try:
             self._store.put(self._layout.manifest, manifest.to_json(), if_absent=True)

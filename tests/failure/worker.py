@@ -1,7 +1,8 @@
 """The program of a worker whose forecaster is none: `python -m tests.failure.worker`, a job on the standard input.
 
-What the forecaster does wrong is told in the environment, as in MISHAP='{"kill_at": 24, "seconds": 0.1}'. Everything
-else, from the lease to the last object, is real.
+What goes wrong is told in the environment, as in MISHAP='{"kill_at": 24, "seconds": 0.1}' for the forecaster, or
+'{"at": ["publish.latest:advance", 1, "SIGSTOP"]}' for a place of `tests.failure.points`. Everything but the forecaster,
+from the lease to the last object, is real.
 """
 
 import json
@@ -10,6 +11,7 @@ import signal
 from pathlib import Path
 
 from ops import work
+from tests.failure import points
 from tests.ops.fakes import FakeForecaster
 
 MISHAP = "MISHAP"
@@ -18,6 +20,8 @@ MISHAP = "MISHAP"
 def forecaster() -> FakeForecaster:
     """What the environment asks for."""
     asked = json.loads(os.environ.get(MISHAP, "{}"))
+    if "at" in asked:
+        points.arm(*asked.pop("at"))
     if "diary" in asked:
         asked["diary"] = Path(asked["diary"])
     if "signal_at" in asked:

@@ -122,10 +122,14 @@ class FakeForecaster:
 class FakeForecast:
     def __init__(self, forecaster: FakeForecaster, spec: ForecastSpec, on_progress, batch_size: int | None) -> None:
         self.batch_size = batch_size or spec.members
+        self._draining = False
         self._forecaster = forecaster
         self._spec = spec
         self._on_progress = on_progress
         self.lost: list[dict] = []
+
+    def drain(self) -> None:
+        self._draining = True
 
     def frames(self, from_lead: timedelta) -> Iterator[Frame]:
         self._forecaster.started_from.append(lead_hours(from_lead))
@@ -136,6 +140,8 @@ class FakeForecast:
                 self._mishap(lead_hours(lead_time))
                 self._on_progress(lead_time, self._spec.members * lead_time / HOUR, total)
                 yield frame(self._spec, lead_time, members)
+                if self._draining:
+                    return
 
     def _members(self, hours: int) -> tuple[int, ...]:
         if self._forecaster.lose_at is None or hours < self._forecaster.lose_at:

@@ -263,7 +263,7 @@ def _as_a_kill_leaves_it(_recorder):
         ("ops.stages", "_record_losses"),
         ("ops.stages", "finish"),
         ("ops.stages", "_object_of"),
-        ("ops.recorder.Recorder", "finish"),
+        ("ops.recorder.Recorder", "publish"),
     ],
 )
 def test_broken_off_at_any_step_the_next_run_ends_the_same(history, undisturbed, monkeypatch, module, name):
