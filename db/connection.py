@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg  # noqa: F401 - see below
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -21,6 +21,7 @@ from db.errors import DatabaseError
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
+IDLE_SECONDS = 60
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 """A server that is cut off is noticed after half a minute [s, ms]; the system alone would wait for a quarter of an
 hour, and a worker with it."""
@@ -45,12 +46,14 @@ def engine(url: str, **pool: Any) -> Engine:
     parsed = require_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, pool)
-    return create_engine(
+    made = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_SECONDS, **SILENCE},
         **pool,
     )
+    event.listen(made, "connect", _prepare_postgresql)
+    return made
 
 
 def require_url(url: str) -> URL:
@@ -91,6 +94,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _prepare_postgresql(connection: psycopg.Connection[Any], _record: Any) -> None:
+    """A process that is stopped within a transaction must not keep its locks: the run could not be taken from it."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
 
 
 def begin_sqlite(connection: Connection) -> None:

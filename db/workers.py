@@ -56,7 +56,7 @@ def end(
         number,
         ended_at=now,
         exit_code=code,
-        kind=kind,
+        kind=str(kind),
         reason=reason,
         peak_memory_bytes=func.coalesce(Worker.peak_memory_bytes, peak_memory_bytes),
         cpu_seconds=func.coalesce(cpu_seconds, Worker.cpu_seconds),

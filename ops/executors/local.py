@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol
@@ -43,14 +43,14 @@ class Process(Protocol):
     returncode: int
 
 
-Spawn = Callable[[IO[bytes]], Process]
+Spawn = Callable[[Sequence[str], IO[bytes]], Process]
 """Starts the program of a worker in a session of its own, which tells what it tells in the log that is handed in."""
 
 
-def spawned(log_file: IO[bytes]) -> Process:
-    """`python -m ops.work`."""
+def spawned(program: Sequence[str], log_file: IO[bytes]) -> Process:
+    """The program as a process."""
     return subprocess.Popen(
-        PROGRAM,
+        program,
         stdin=subprocess.PIPE,
         stdout=log_file,
         stderr=log_file,
@@ -72,12 +72,14 @@ class LocalLauncher:
         settings: WorkerSettings,
         paths: PathSettings,
         clock: Clock = utc_now,
+        program: Sequence[str] = PROGRAM,
         spawn: Spawn = spawned,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._work = paths.work
         self._clock = clock
+        self._program = program
         self._spawn = spawn
         self._owed: list[Write] = []
         self._lock = threading.Lock()
@@ -88,7 +90,7 @@ class LocalLauncher:
         logs.prune(self._work, self._settings.logs - 1)
         path = logs.new_log(self._work, job.run_id, now)
         with path.open("ab") as file:
-            process = self._spawn(file)
+            process = self._spawn(self._program, file)
         try:
             host = this_process().host
             with db.writing(self._engine) as session:

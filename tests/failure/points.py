@@ -3,8 +3,11 @@
 import functools
 import os
 import signal
+import threading
 from importlib import import_module
 from typing import Any
+
+from ops.heartbeat import Heartbeat
 
 POINTS = (
     "db.leases:acquire",
@@ -36,7 +39,17 @@ POINTS = (
 
 
 def arm(point: str, number: int, name: str) -> None:
-    """Send this process a signal right before the n-th call, from now on, of the function `module:path`."""
+    """Send this process a signal right before the n-th call, from now on, of the function `module:path`.
+
+    Between two heartbeats, so that one that is stopped does not keep a transaction, and SQLite's only lock, to itself.
+    """
+    beat, between = Heartbeat.beat, threading.Lock()
+
+    def alone(self: Heartbeat) -> None:
+        with between:
+            beat(self)
+
+    Heartbeat.beat = alone
     module, _, path = point.partition(":")
     holder: Any = import_module(module)
     *parents, last = path.split(".")
@@ -48,7 +61,8 @@ def arm(point: str, number: int, name: str) -> None:
     def armed(*args: Any, **options: Any) -> Any:
         calls[0] += 1
         if calls[0] == number:
-            os.kill(os.getpid(), signal.Signals[name])
+            with between:
+                os.kill(os.getpid(), signal.Signals[name])
         return function(*args, **options)
 
     setattr(holder, last, armed)

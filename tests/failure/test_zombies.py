@@ -13,7 +13,7 @@ from publish.stores import open_store
 from tests.failure.workers import Yard, ended, until
 
 ASLEEP = [
-    {"signal_at": (24, "SIGSTOP")},
+    {"at": ("ops.stages:_publish", 3, "SIGSTOP")},
     {"at": ("publish.publisher:Publisher._release", 3, "SIGSTOP")},
     {"at": ("ops.recorder:Recorder.seal", 1, "SIGSTOP")},
     {"at": ("publish.publisher:Publisher._remove_remains", 1, "SIGSTOP")},
@@ -56,7 +56,7 @@ def open_store_of(yard: Yard):
     return open_store(options.url) if "://" not in options.url else options.open()
 
 
-@pytest.mark.parametrize("mishap", ASLEEP, ids=lambda one: str(next(iter(one.values()))[0]))
+@pytest.mark.parametrize("mishap", ASLEEP, ids=lambda one: one["at"][0])
 def test_in_a_directory_a_zombie_publishes_nothing(tmp_path, mishap):
     woken_too_late(Yard(tmp_path, **LEASE), mishap)
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,13 @@ from ops import history, work, worker  # noqa: F401 - loaded before the first fo
 from ops.claim import _create
 from ops.config import Settings
 from ops.executors.base import Exit, Job
-from ops.executors.local import LocalHandle, LocalLauncher, Spawn
+from ops.executors.local import PROGRAM, LocalHandle, LocalLauncher, Spawn
 from ops.plan import plan
 from tests.failure.worker import MISHAP, forecaster
 from tests.ops.fakes import choices
 from tests.ops.histories import History
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 _PIPES: list[IO[bytes]] = []
@@ -33,7 +33,8 @@ _PIPES: list[IO[bytes]] = []
 class Forked:
     """A worker as a fork of this process, which has loaded everything already: it begins in no time."""
 
-    def __init__(self, log: IO[bytes]) -> None:
+    def __init__(self, program: Sequence[str], log: IO[bytes]) -> None:
+        del program
         readable, writable = os.pipe()
         self.returncode = 0
         self.pid = os.fork()
@@ -66,14 +67,15 @@ def _become_a_worker(readable: int, writable: int, log: int) -> None:
 class Yard:
     """A history, a store and a launcher under one directory; the settings go to the workers with their jobs."""
 
-    def __init__(self, directory: Path, spawn: Spawn | None = None, **options: Any) -> None:
+    def __init__(
+        self, directory: Path, spawn: Spawn | None = None, program: Sequence[str] = PROGRAM, **options: Any
+    ) -> None:
         options = {"worker__nice": 0, **options}
         self.history = History(directory, **options)
         self.choices = choices(directory, **options)
         history.ready(self.history.engine())
-        self.launcher = LocalLauncher(
-            self.history.engine(), self.settings.worker, self.settings.paths, spawn=spawn or Forked
-        )
+        where = (self.history.engine(), self.settings.worker, self.settings.paths)
+        self.launcher = LocalLauncher(*where, program=program, spawn=spawn or Forked)
 
     @property
     def settings(self) -> Settings:

@@ -11,6 +11,7 @@ import pytest
 from db import workers
 from ops.executors import exits, logs
 from ops.executors.base import Job, Kind
+from ops.executors.local import spawned
 from ops.process import this_process
 from tests.failure.workers import Yard, ended, until
 
@@ -20,10 +21,7 @@ def yard(tmp_path) -> Yard:
     return Yard(tmp_path)
 
 
-def program(log):
-    """The worker as a program of its own."""
-    command = [sys.executable, "-m", "tests.failure.worker"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+PROGRAM = [sys.executable, "-m", "tests.failure.worker"]
 
 
 def rows(yard: Yard) -> list:
@@ -32,7 +30,7 @@ def rows(yard: Yard) -> list:
 
 
 def test_a_worker_publishes_and_what_it_used_is_kept(tmp_path):
-    yard = Yard(tmp_path, spawn=program)
+    yard = Yard(tmp_path, spawn=spawned, program=PROGRAM)
     end = yard.run()
     assert (end.code, end.kind, end.reason) == (0, Kind.PUBLISHED, "published")
     assert end.cpu_seconds > 0.5
@@ -109,7 +107,7 @@ def test_a_worker_that_takes_too_long_is_stopped(tmp_path):
     assert end.reason == "stopped after 4 s, the most that a worker may take"
 
 
-def test_killed_a_worker_takes_all_that_it_started_with_it(yard, tmp_path):
+def test_killed_a_worker_takes_all_that_it_started_with_it(tmp_path):
     parent = tmp_path / "parent.py"
     parent.write_text(
         "import subprocess, sys, time\n"
@@ -117,7 +115,7 @@ def test_killed_a_worker_takes_all_that_it_started_with_it(yard, tmp_path):
         f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
         "time.sleep(600)\n"
     )
-    yard.launcher._spawn = lambda log: subprocess.Popen([sys.executable, parent], stdin=-1, start_new_session=True)
+    yard = Yard(tmp_path, spawn=spawned, program=[sys.executable, str(parent)])
     worker = yard.start()
     child = int(until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text()))
     worker.kill()
