@@ -1,6 +1,5 @@
 """Runs: listed, shown, their history, the end of their log; cancelled and retried with a key."""
 
-import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +17,12 @@ from ops.web.api import models
 from ops.web.api.paths import RunName, named, no_run, none_of, require
 from ops.web.context import Context, Ctx
 from ops.web.keys import Scope, holder_of
+from ops.web.logs import tail
 from ops.web.problems import documented
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 ATTEMPTS, WORKERS, ROWS = 200, 50, 500
-LINE_BYTES = 400
-"""As many letters are read of a log for each line asked for."""
 
 
 @router.get(
@@ -96,20 +94,9 @@ def show_log(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.L
         raise HTTPException(404, f"run {run_id} has no log: no process has worked on it")
     if worker["host"] != socket.gethostname():
         raise HTTPException(404, f"the log of run {run_id} is on {worker['host']}: ask there")
-    lines = _tail(Path(worker["log_path"]), query.lines)
+    lines = tail(Path(worker["log_path"]), query.lines)
     about = {name: worker[name] for name in ("host", "pid")}
     return answers.as_json(request, {"run": run_id, "worker": worker["id"], **about, "lines": lines})
-
-
-def _tail(log: Path, count: int) -> list[str]:
-    """The last whole lines of a log; none of one that is no more."""
-    try:
-        with log.open("rb") as file:
-            begin = file.seek(max(0, file.seek(0, os.SEEK_END) - LINE_BYTES * count))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    return text.splitlines()[1 if begin else 0 :][-count:]
 
 
 @router.post(

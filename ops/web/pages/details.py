@@ -1,8 +1,10 @@
 """All that there is to know of one run."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,10 +14,13 @@ from db.overview import File, Kind
 from db.schema import Alert, Attempt, Event, Input, MemberLoss, Run, Worker
 from db.states import RunState
 from ops.config import Settings
+from ops.web.logs import tail
 from ops.web.pages import current, expected
 from ops.web.pages.gantt import Gantt, gantt
 
 CHART = "chart"
+LOG_LINES = 60
+"""Lines of the log that are shown."""
 INPUTS = 200
 """Inputs that are listed."""
 NOT_TO_DOWNLOAD = frozenset({"index", "inventory", "zarr part"})
@@ -57,7 +62,7 @@ class Details:
     alerts: Sequence[Alert]
     objective: timedelta
     comparison: expected.Comparison | None
-    log: str | None
+    log: Sequence[str]
 
     @property
     def lateness(self) -> timedelta | None:
@@ -114,8 +119,16 @@ def details(session: Session, settings: Settings, run_id: str, now: datetime) ->
         alerts=alerts.of_run(session, run_id),
         objective=settings.alerts.objective(run.init_time),
         comparison=expected.comparison(session, run, begun, processes, sum(each.bytes for each in kinds)),
-        log=None,
+        log=_log(processes),
     )
+
+
+def _log(processes: Sequence[Worker]) -> list[str]:
+    """The last lines of the last process's log, where it is on this machine and still there."""
+    last = processes[-1] if processes else None
+    if last is None or last.log_path is None or last.host != socket.gethostname():
+        return []
+    return tail(Path(last.log_path), LOG_LINES)
 
 
 def pictures(files: Sequence[File]) -> tuple[Picture, ...]:

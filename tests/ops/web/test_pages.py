@@ -1,6 +1,7 @@
 """The dashboard's pages as the server renders them: right, bounded, harmless, and there when other things are not."""
 
 import re
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -9,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import db
-from db import runs
+from db import runs, workers
 from db.overview import Wanted, page
 from db.states import RunState
 from ops.web.app import create
@@ -210,6 +211,21 @@ def test_a_run_that_was_killed_shows_every_attempt(pages, operation):
     (text,) = texts
     assert "killed by SIGKILL" in text and "Interrupted" in text
     assert len(re.findall(r'<th scope="row">integrate</th>', text)) == 2
+
+
+def test_the_end_of_the_log_is_shown_where_it_is_on_this_machine(make_operation, tmp_path):
+    kept, newest = make_operation()
+    log = tmp_path / "worker.log"
+    log.write_text("\n".join(f"line {number} <b>" for number in range(500)))
+    client = TestClient(create(kept.settings, kept.engine, kept.clock))
+    for host, shown in (("elsewhere", False), (socket.gethostname(), True)):
+        with db.writing(kept.engine) as session:
+            workers.begin(session, newest, host, 1, kept.now, str(log))
+        text = client.get(f"/runs/{newest}").text
+        assert ("line 499 &lt;b&gt;" in text) is shown
+        assert "line 400" not in text
+    log.unlink()
+    assert client.get(f"/runs/{newest}").status_code == 200
 
 
 def test_charts_come_from_the_store_and_a_damaged_one_does_not(make_operation, tmp_path):
