@@ -20,9 +20,14 @@ UPGRADE_LOCK = 7_316_402_091
 """Key of the PostgreSQL advisory lock that keeps two upgrades apart."""
 
 
+def revisions() -> list[str]:
+    """Every revision, oldest first: files in `versions` are named REVISION_what_it_does.py, numbered upwards."""
+    return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def head() -> str:
-    """The newest revision: files in `versions` are named REVISION_what_it_does.py, numbered upwards."""
-    return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    """The newest revision."""
+    return revisions()[-1]
 
 
 def revision(bound: Engine) -> str | None:

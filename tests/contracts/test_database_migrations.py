@@ -17,7 +17,7 @@ from db.schema import Alert, AlertNotice, ApiKey, Arrival, Base, Daemon, Order, 
 from db.states import AttemptState, RunState
 from tests.contracts.histories import CYCLE, ME, NEW, NOW
 
-REVISIONS = sorted(path.name.split("_")[0] for path in (migrate.MIGRATIONS / "versions").glob("[0-9]*.py"))
+REVISIONS = migrate.revisions()
 OLDER = REVISIONS[:-1]
 LATER = NOW + timedelta(hours=1)
 
