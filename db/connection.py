@@ -98,7 +98,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _prepare_postgresql(connection: psycopg.Connection[Any], _record: Any) -> None:
     """A process that is stopped within a transaction must not keep its locks: the run could not be taken from it."""
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"])
     connection.commit()
 
 
