@@ -62,6 +62,11 @@ def find(session: Session, kind: str, subject: str) -> Alert | None:
     return session.scalars(query).one_or_none()
 
 
+def get(session: Session, alert_id: int) -> Alert | None:
+    """The alert of this number."""
+    return session.get(Alert, alert_id)
+
+
 def standing(session: Session, kind: str | None = None, limit: int = 200) -> Sequence[Alert]:
     """The open alerts, of one kind or of all, the last raised first."""
     wanted = [Alert.resolved_at.is_(None)] + ([Alert.kind == kind] if kind is not None else [])
@@ -126,10 +131,11 @@ def _notice(each: Owed, claimed_until: datetime) -> AlertNotice:
     return AlertNotice(alert_id=each.alert_id, turn=each.turn.value, channel=each.channel, claimed_until=claimed_until)
 
 
-def not_told(session: Session, each: Owed, error: str, again_at: datetime) -> None:
-    """Note that a notice was not taken, why, and when to try again."""
+def not_told(session: Session, each: Owed, error: str, now: datetime, pause: timedelta, longest: timedelta) -> None:
+    """Note that a notice was not taken, and why; it is tried again after a pause that doubles with every failure."""
     row = session.get_one(AlertNotice, (each.alert_id, each.turn.value, each.channel))
-    row.error, row.claimed_until, row.failures = error, again_at, row.failures + 1
+    row.error, row.claimed_until = error, now + min(pause * 2 ** min(row.failures, 20), longest)
+    row.failures += 1
     session.flush()
 
 

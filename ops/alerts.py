@@ -43,7 +43,7 @@ def raise_(
     Within the session's transaction; or with an engine in one of its own, which never raises for a database that
     is away: an alert is no reason for what it tells of to fail. Raises ValueError for an unknown kind.
     """
-    known, about, text = Kind(kind).value, subject[:LONGEST_SUBJECT], db.masked_url(message)
+    known, about, text = Kind(kind).value, _subject(subject), db.masked_url(message)
     opened = _within(bound, lambda session: alerts.raise_(session, known, about, text, now, run_id) is not None)
     if opened:
         log.get().warning("alert", kind=known, subject=about, message=text, runbook=runbook(known))
@@ -52,11 +52,16 @@ def raise_(
 
 def resolve(bound: Engine | Session, kind: str, subject: str, *, now: datetime, reason: str = "") -> bool:
     """Close the open alert about a subject, as in `raise_`, and say why it is right again; whether there was one."""
-    known, about, text = Kind(kind).value, subject[:LONGEST_SUBJECT], db.masked_url(reason)
+    known, about, text = Kind(kind).value, _subject(subject), db.masked_url(reason)
     closed = _within(bound, lambda session: alerts.resolve(session, known, about, now, text))
     if closed:
         log.get().info("alert resolved", kind=known, subject=about, reason=text)
     return closed
+
+
+def _subject(text: str) -> str:
+    """On one line, as it stands in the subject of a mail."""
+    return " ".join(text.split())[:LONGEST_SUBJECT]
 
 
 def _within(bound: Engine | Session, change: Callable[[Session], bool]) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ops.commands import (
+    alerts,
     configuration,
     database,
     ingest,
@@ -37,6 +38,7 @@ app.add_typer(ingest.app, name="ingest")
 app.add_typer(runs.app, name="runs")
 for _command in (run_shown.show, run_care.cancel, run_care.retry, run_care.replay):
     runs.app.command(_command.__name__)(_command)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(products.app, name="products")
 for _command in (
     product_proof.verify,

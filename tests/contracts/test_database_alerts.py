@@ -83,10 +83,21 @@ def test_a_channel_that_is_away_is_still_owed_and_the_other_is_not(history):
     assert claimed(history, webhook) and claimed(history, mail)
     told(history, webhook)
     with db.writing(history) as session:
-        alerts.not_told(session, mail, "the server is away", NOW + MINUTE)
+        alerts.not_told(session, mail, "the server is away", NOW, MINUTE, 9 * MINUTE)
     assert owed(history) == [("raised", "mail")] and standing(history)[0].told_at is None
     assert claimed(history, mail, NOW) is None
     assert claimed(history, mail, NOW + MINUTE)
+
+
+def test_pauses_double_up_to_the_longest(history):
+    alert = raised(history)
+    each = Owed(alert.id, Turn.RAISED, "mail")
+    assert claimed(history, each)
+    for pause in (1, 2, 4, 8, 9, 9):
+        with db.writing(history) as session:
+            alerts.not_told(session, each, "the server is away", NOW, MINUTE, 9 * MINUTE)
+        assert claimed(history, each, NOW + (pause - 0.1) * MINUTE) is None
+        assert claimed(history, each, NOW + pause * MINUTE)
 
 
 def test_one_of_many_daemons_tells(history):
