@@ -111,12 +111,12 @@ def inputs(session: Session, run_id: str) -> Sequence[Input]:
     return session.scalars(select(Input).where(Input.run_id == run_id).order_by(Input.uri)).all()
 
 
-def record_losses(session: Session, run_id: str, losses: Iterable[NewLoss], now: datetime) -> None:
-    """Note members given up; a member is noted once."""
-    for new in losses:
-        if session.get(MemberLoss, (run_id, new.member)) is None:
-            session.add(MemberLoss(run_id=run_id, recorded_at=now, **vars(new)))
+def record_losses(session: Session, run_id: str, losses: Iterable[NewLoss], now: datetime) -> list[NewLoss]:
+    """Note members given up; a member is noted once. Those that were not noted before."""
+    new = [one for one in losses if session.get(MemberLoss, (run_id, one.member)) is None]
+    session.add_all(MemberLoss(run_id=run_id, recorded_at=now, **vars(one)) for one in new)
     session.flush()
+    return new
 
 
 def losses(session: Session, run_id: str) -> Sequence[MemberLoss]:

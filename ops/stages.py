@@ -83,9 +83,10 @@ class Work:
     def attempt(self, stage: str) -> Iterator[None]:
         """An attempt at a stage, recorded and shown."""
         self.heartbeat.check()
-        self.progress.stage(stage)
-        with span(stage), self.recorder.attempt(stage):
-            yield
+        with log.bound(stage=stage), span(stage):
+            self.progress.stage(stage)
+            with self.recorder.attempt(stage):
+                yield
 
 
 def all_stages(work: Work) -> Manifest:
@@ -340,9 +341,14 @@ def _record_products(work: Work, objects: list[PublishedObject] | tuple[Publishe
 
 def _record_losses(work: Work, forecast: Forecast) -> None:
     losses = [NewLoss(one["member"], one["lead_time_hours"], one["reason"]) for one in forecast.lost]
+    now = work.recorder.clock()
+
+    def record(session: Session) -> None:
+        for one in products.record_losses(session, work.recorder.run_id, losses, now):
+            log.get().warning("member lost", member=one.member, lead_time_hours=one.lead_time_hours, reason=one.reason)
+
     if losses:
-        now = work.recorder.clock()
-        work.recorder.later(lambda session: products.record_losses(session, work.recorder.run_id, losses, now))
+        work.recorder.later(record)
 
 
 def finish(work: Work, start: Start) -> Manifest:

@@ -17,7 +17,7 @@ from forecast.checkpoint import registry
 from forecast.grids import weight_cache
 from forecast.times import format_cycle, lead_hours
 from ingest.source import Source
-from ops import history, log
+from ops import history, log, process
 from ops.claim import claim
 from ops.clock import Clock, utc_now
 from ops.config import Settings
@@ -73,7 +73,8 @@ def run(
         store = _store(settings)
         wanted = plan(settings, checkpoint, cycle or source.cycles()[-1])
         taken = claim(engine, wanted, store.url, fresh, clock)
-        log.bind(run=taken.run_id, cycle=format_cycle(wanted.cycle))
+        me = process.this_process()
+        log.bind(run=taken.run_id, cycle=format_cycle(wanted.cycle), worker=f"{me.host}:{me.pid}")
         if taken.lease is None:
             return outcome(engine, taken.run_id, already=True)
         recorder = Recorder(engine, taken.lease, clock, settings.worker.database_seconds)

@@ -21,5 +21,5 @@ def settings_from(config: Path | None, **options: Any) -> "Settings":
     from ops.config import load
 
     settings = load(config, {name.replace("__", "."): value for name, value in options.items()})
-    log.configure(settings.log)
+    log.configure(settings.log, log.secrets_of(settings))
     return settings

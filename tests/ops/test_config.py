@@ -111,12 +111,10 @@ def test_what_libraries_log_is_told_with_the_run(capsys):
     import json
     import logging
 
-    import structlog
-
     from ops import log
 
     log.configure(config.LogSettings(format="json"))
-    with structlog.contextvars.bound_contextvars(run="run-1"):
+    with log.bound(run="run-1"):
         logging.getLogger("forecast.ensemble").warning("member %d at postgresql://me:s3cret@host", 3)
     line = json.loads(capsys.readouterr().err)
     assert line["event"] == "member 3 at postgresql://me:***@host"
