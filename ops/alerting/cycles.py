@@ -137,7 +137,7 @@ def _feed_finding(row: Arrival, usual: datetime) -> Finding:
 
 def _came(scene: Scene, alert: Alert) -> str | None:
     source, _, rest = alert.subject.partition(" ")
-    if source not in feeds(scene.settings):
+    if source not in feeds(scene.settings) or not rest:
         return None
     cycle = datetime.strptime(rest + "+0000", "%Y-%m-%d %H UTC%z")
     row = scene.session.get(Arrival, (source, cycle))

@@ -196,7 +196,8 @@ def test_what_nobody_here_judges_stays_open(watched):
     from ops import alerts
 
     alerts.raise_(watched.engine, "device-lost", "host-a", "CUDA_ERROR", now=CYCLE)
-    assert watched.evaluate() == [("device-lost", "host-a")]
+    alerts.raise_(watched.engine, "feed", "gfs", "did not answer five times in a row", now=CYCLE)
+    assert watched.evaluate() == [("device-lost", "host-a"), ("feed", "gfs")]
 
 
 def test_without_a_database_nothing_is_raised(watched, capsys):
