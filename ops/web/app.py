@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from ops.clock import Clock
 from ops.config import Settings
-from ops.web import api, health, openapi, pages, problems
+from ops.web import api, health, openapi, pages, problems, prometheus
 from ops.web.context import Context
 from ops.web.guard import Guard
 
@@ -35,6 +35,7 @@ def create(settings: Settings, engine: Engine, clock: Clock) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.include_router(health.router)
+    app.include_router(prometheus.router)
     app.include_router(api.router)
     app.include_router(pages.router, include_in_schema=False)
     return app
