@@ -76,7 +76,7 @@ def _nothing(_number: int, _frame: Any) -> None:
 
 def served(settings: Settings) -> FastAPI:
     """The application in a process of its own."""
-    log.configure(settings.log)
+    log.configure(settings.log, log.secrets_of(settings))
     return create(settings, db.engine(settings.database.url.get_secret_value()), utc_now)
 
 
