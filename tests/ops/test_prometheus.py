@@ -100,13 +100,13 @@ def test_every_panel_of_the_board_has_a_place_of_its_own():
 
 
 class Prometheus(Server):
-    """A Prometheus that asks one address for metrics, every half second."""
+    """A Prometheus that asks one address for metrics, every second."""
 
     def __init__(self, directory: Path, target: str) -> None:
         super().__init__("Prometheus", directory)
         self.port = free_port()
         job = {"job_name": "sigmacast", "static_configs": [{"targets": [target]}]}
-        intervals = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+        intervals = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         document = {"global": intervals, "rule_files": [str(RULES)], "scrape_configs": [job]}
         (directory / "prometheus.yml").write_text(yaml.safe_dump(document))
 
@@ -131,11 +131,11 @@ class Prometheus(Server):
 
 @pytest.fixture(scope="module")
 def target(history) -> Iterator[str]:
-    """An address that shows the metrics of the history."""
+    """An address that shows the metrics of the history, read once so that no scrape takes too long on a busy machine."""
+    body = exposition(history.engine, history.clock, history.settings)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = exposition(history.engine, history.clock, history.settings)
             self.send_response(200)
             self.send_header("Content-Type", CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
@@ -158,12 +158,10 @@ def test_a_real_prometheus_answers_every_panel_of_the_board(target, tmp_path):
     server.start()
     try:
         deadline = time.monotonic() + 60
-        while not any(float(one["value"][1]) > 1 for one in server.query("scrape_samples_scraped > 1")):
-            assert time.monotonic() < deadline, "Prometheus has scraped nothing"
-            time.sleep(0.2)
-        time.sleep(2)
-        silent = [(p["title"], t["expr"]) for p in panels() for t in p["targets"] if not server.query(t["expr"])]
-        assert silent == []
+        asked = [target["expr"] for panel in panels() for target in panel["targets"]]
+        while silent := [expression for expression in asked if not server.query(expression)]:
+            assert time.monotonic() < deadline, silent
+            time.sleep(1)
         for rule in rules():
             server.query(rule["expr"])
         assert server.query('sigmacast_alerts_open{kind="late"}')[0]["value"][1] == "1"
