@@ -33,7 +33,7 @@ def _daemons(scene: Scene) -> Iterator[Metric]:
 
 
 def _runs(scene: Scene) -> Iterator[Metric]:
-    counted = scene.session.execute(select(Run.state, func.count()).group_by(Run.state)).tuples()
+    counted = scene.session.execute(select(Run.state, func.count()).group_by(Run.state)).all()
     states = dict.fromkeys((state.value for state in RunState), 0.0) | {name: float(count) for name, count in counted}
     yield _labelled("runs", "Runs in the history.", "state", states)
     retried = (Run.state == RunState.FAILED.value) & Run.next_try_at.is_not(None)

@@ -131,7 +131,7 @@ class Prometheus(Server):
 
 @pytest.fixture(scope="module")
 def target(history) -> Iterator[str]:
-    """An address that shows the metrics of the history, read once so that no scrape takes too long on a busy machine."""
+    """An address that shows the metrics of the history, read once: a scrape takes no time on a busy machine."""
     body = exposition(history.engine, history.clock, history.settings)
 
     class Handler(BaseHTTPRequestHandler):
