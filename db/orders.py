@@ -8,11 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from db import leases
 from db.errors import UnknownOrder
 from db.runs import rows_changed
 from db.schema import Order, Run
 from db.states import RunState
 from db.tries import is_ready
+
+ENDED_WELL = (RunState.PUBLISHED.value, RunState.CANCELLED.value)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,20 @@ def search(session: Session, *, only_open: bool = True, limit: int = 100) -> lis
 def count_open(session: Session) -> int:
     """How many orders are open."""
     return session.scalar(select(func.count()).select_from(Order).where(Order.ended_at.is_(None))) or 0
+
+
+def open_ids(session: Session) -> list[int]:
+    """The numbers of all open orders."""
+    return list(session.scalars(select(Order.id).where(Order.ended_at.is_(None)).order_by(Order.id)))
+
+
+def cancel(session: Session, order_id: int, now: datetime) -> None:
+    """Cancel an open order, and the run that was made for it if that has not ended. Raises UnknownOrder."""
+    order = get_open(session, order_id)
+    run = session.get(Run, order.run_id) if order.run_id is not None else None
+    if run is not None and run.created_at >= order.ordered_at and run.state not in ENDED_WELL:
+        leases.revoke(session, run.id, now, f"order {order_id} was cancelled")
+    end(session, order_id, "cancelled", now)
 
 
 def get_open(session: Session, order_id: int) -> Order:

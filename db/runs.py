@@ -1,6 +1,6 @@
 """Runs: created, found, moved through their states, listed. Functions over a session; the caller commits."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -115,14 +115,20 @@ def find(session: Session, text: str, *, with_products: bool = False) -> Run:
 
 def with_identity(session: Session, identity: Identity) -> Run | None:
     """The active or published run of this identity, or else the failed one that was created last; none retracted."""
-    same = (
-        select(Run)
-        .where(*_same(identity), Run.state != RunState.CANCELLED.value, Run.retracted_at.is_(None))
-        .order_by(Run.created_at.desc(), Run.id.desc())
-    )
-    runs = session.scalars(same).all()
-    standing = [run for run in runs if run.state not in GIVEN_UP]
-    return next(iter([*standing, *runs]), None)
+    return foremost(session.scalars(select(Run).where(*_same(identity))).all())
+
+
+def of_cycles(session: Session, model_hash: str, cycles: Collection[datetime]) -> Sequence[Run]:
+    """All runs of a model for these cycles."""
+    return session.scalars(select(Run).where(Run.model_hash == model_hash, Run.init_time.in_(cycles))).all()
+
+
+def foremost(alike: Sequence[Run]) -> Run | None:
+    """Of runs of one identity the one that counts, as `with_identity` has it."""
+    counting = [run for run in alike if run.state != RunState.CANCELLED and run.retracted_at is None]
+    newest = sorted(counting, key=lambda run: (run.created_at, run.id), reverse=True)
+    standing = [run for run in newest if run.state not in GIVEN_UP]
+    return next(iter([*standing, *newest]), None)
 
 
 def _same(identity: Identity) -> tuple[ColumnElement[bool], ...]:

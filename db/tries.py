@@ -32,6 +32,12 @@ def make_ready(session: Session, run: Run, now: datetime) -> None:
         runs.amend(session, run.id, next_try_at=now)
 
 
+def ask_again(session: Session, run: Run, now: datetime) -> None:
+    """Have a run tried that failed for good, as if it never had."""
+    if run.state == RunState.FAILED and run.next_try_at is None:
+        runs.amend(session, run.id, next_try_at=now, failures=0)
+
+
 def reserve(session: Session, run_id: str, now: datetime, until: datetime) -> bool:
     """Keep other daemons from starting a worker for a run until then; False when one of them came first."""
     statement = update(Run).where(Run.id == run_id, is_ready(now)).values(next_try_at=until)
@@ -49,9 +55,11 @@ def running(session: Session) -> Sequence[Run]:
     return session.scalars(select(Run).where(Run.state == RunState.RUNNING.value)).all()
 
 
-def interrupted(session: Session, run_id: str, now: datetime) -> None:
-    """A try was interrupted: the run is ready at once."""
-    runs.amend(session, run_id, next_try_at=now)
+def left(session: Session, run: Run, reason: str, now: datetime) -> None:
+    """A process that had a run ended without a word, and did nothing wrong: the run is ready at once."""
+    values = {"next_try_at": now, **leases.freed()}
+    runs.transition(session, run.id, RunState.INTERRUPTED, now, message=reason, **values)
+    stages.interrupt_open(session, run.id, now)
 
 
 def failed(session: Session, run: Run, reason: str, next_try_at: datetime | None, now: datetime) -> None:
@@ -74,7 +82,8 @@ def orphaned(session: Session, run: Run, next_try_at: datetime | None, now: date
     still = update(Run).where(Run.id == run.id, Run.state == RunState.RUNNING.value, Run.lease_token == run.lease_token)
     if runs.rows_changed(session, still.where(renewed).values(**leases.freed())) != 1:
         return False
-    gone = f"process {run.lease_pid} on {run.lease_host}, which ran it, is gone"
+    gone = f"taken from process {run.lease_pid} on {run.lease_host}, which gives no sign of life"
+    runs.tell(session, run.id, now, "takeover", gone)
     values = {"failures": run.failures + 1, "next_try_at": next_try_at}
     if next_try_at is None:
         runs.transition(session, run.id, RunState.FAILED, now, message=gone, error=gone, **values)
@@ -92,7 +101,9 @@ def outdated(session: Session, before: datetime, waiting_since: datetime) -> Seq
 
 
 def give_up(session: Session, run: Run, reason: str, now: datetime) -> None:
-    """Try a run no more: one that failed stays so, another is cancelled."""
+    """Try a run no more: one that failed stays so, another is cancelled, unless it is sealed."""
+    if runs.is_sealed(session, run.id):
+        return
     if run.state == RunState.FAILED:
         runs.amend(session, run.id, next_try_at=None)
         runs.tell(session, run.id, now, "given up", reason)

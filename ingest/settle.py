@@ -30,6 +30,10 @@ class Terms:
     max_age: timedelta = timedelta(hours=12)
     max_forcing_age: timedelta = timedelta(days=10)
 
+    def strict(self) -> "Terms":
+        """The terms of a start that is as planned: what is worse for the time being only is not allowed."""
+        return replace(self, allowed=tuple(mode for mode in self.allowed if mode == "zero_cloud"))
+
 
 def declared_plan(cycle: datetime, needs: ModelNeeds, feeds: Mapping[str, Feed], terms: Terms) -> Plan:
     """The plan by what feeds are declared to offer; asks nobody."""

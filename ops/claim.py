@@ -14,6 +14,7 @@ from db.schema import Run
 from db.states import RunState
 from ops import process
 from ops.clock import Clock
+from ops.errors import ConfigurationError
 from ops.plan import Plan, software
 
 TRIES = 5
@@ -28,15 +29,16 @@ class Claim:
     lease: Lease | None
 
 
-def claim(engine: Engine, plan: Plan, store_url: str, fresh: bool, clock: Clock) -> Claim:
+def claim(engine: Engine, plan: Plan, store_url: str, fresh: bool, clock: Clock, run_id: str | None = None) -> Claim:
     """The run of this plan, taken; `fresh` cancels one that did not end and begins another.
 
-    Raises LeaseHeld, naming the process, when a live one has the run.
+    `run_id` names the run that it must be. Raises LeaseHeld, naming the process, when a live one has the run,
+    ConfigurationError when the run of that name is of another plan, and IllegalTransition when it was cancelled.
     """
     for _ in range(TRIES):
         try:
             with db.writing(engine) as session:
-                return _claim(session, plan, store_url, fresh, clock)
+                return _claim(session, plan, store_url, fresh, clock, run_id)
         except db.RunExists:
             continue
     raise db.LeaseHeld(f"other processes keep taking the run {plan.name}")
@@ -63,8 +65,8 @@ def ensure(
     raise db.RunExists(f"other processes keep making the run {plan.name}")
 
 
-def _claim(session: Session, plan: Plan, store_url: str, fresh: bool, clock: Clock) -> Claim:
-    run = runs.with_identity(session, plan.identity)
+def _claim(session: Session, plan: Plan, store_url: str, fresh: bool, clock: Clock, run_id: str | None) -> Claim:
+    run = runs.with_identity(session, plan.identity) if run_id is None else _named(session, run_id, plan)
     if run is not None and run.state == RunState.PUBLISHED:
         return Claim(run.id, run.spec["product"], None)
     if run is not None and fresh:
@@ -74,6 +76,17 @@ def _claim(session: Session, plan: Plan, store_url: str, fresh: bool, clock: Clo
         run = _create(session, plan, store_url, clock)
     lease = _take(session, run, timedelta(seconds=plan.settings.lease.seconds), clock)
     return Claim(run.id, run.spec["product"], lease)
+
+
+def _named(session: Session, run_id: str, plan: Plan) -> Run:
+    """The run of this name, which must be of this plan."""
+    run = runs.get(session, run_id)
+    if (run.model_hash, run.config_hash) != (plan.identity.model_hash, plan.identity.config_hash):
+        raise ConfigurationError(
+            f"expected the configuration that run {run_id} was made with, got another one: "
+            "restart the daemon after a change of the configuration, or change it back"
+        )
+    return run
 
 
 def _take(session: Session, run: Run, duration: timedelta, clock: Clock) -> Lease:

@@ -13,6 +13,7 @@ from ops.commands import (
     ingest,
     keys,
     models,
+    orders,
     product_care,
     product_proof,
     products,
@@ -21,6 +22,7 @@ from ops.commands import (
     run_shown,
     runs,
 )
+from ops.commands.daemon import daemon
 from ops.commands.doctor import doctor
 from ops.commands.serve import serve
 from ops.ending import exit_with
@@ -34,6 +36,9 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(run.demo)
+app.command("daemon")(daemon)
+app.command("backfill")(orders.backfill)
+app.add_typer(orders.app, name="orders")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(runs.app, name="runs")
 for _command in (run_shown.show, run_care.cancel, run_care.retry, run_care.replay):

@@ -10,3 +10,7 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The system's time."""
     return datetime.now(UTC)
+
+
+Monotonic = Callable[[], float]
+"""Gives seconds [s] that only ever go forward, however the clock is set; its zero means nothing."""

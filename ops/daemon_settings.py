@@ -29,9 +29,6 @@ class DaemonSettings(Section):
         description="How long a cycle that is due waits for an ordered run (backfill, hindcast) to end, before that "
         "is stopped at its last saved window [s].",
     )
-    drain_seconds: float = Field(
-        default=300.0, gt=0, description="How long workers may take to stop before they are killed [s]."
-    )
     tick_seconds: float = Field(
         default=5.0, ge=0.1, le=60, description="Between looks at workers and at the run history [s]."
     )

@@ -38,7 +38,7 @@ def _work(forecaster: "Callable[[], Forecaster]") -> None:
     from ops import worker
     from ops.progress import LogProgress
 
-    worker.run(settings, forecaster(), LogProgress(), cycle=job.cycle)
+    worker.run(settings, forecaster(), LogProgress(), cycle=job.cycle, run_id=job.run_id)
 
 
 def _model() -> "Forecaster":

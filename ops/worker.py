@@ -58,6 +58,7 @@ def run(
     progress: Progress,
     *,
     cycle: datetime | None = None,
+    run_id: str | None = None,
     fresh: bool = False,
     clock: Clock = utc_now,
 ) -> Outcome:
@@ -72,7 +73,7 @@ def run(
         source = opened(settings, engine, clock, progress.download)
         store = _store(settings)
         wanted = plan(settings, checkpoint, cycle or source.cycles()[-1])
-        taken = claim(engine, wanted, store.url, fresh, clock)
+        taken = claim(engine, wanted, store.url, fresh, clock, run_id)
         me = process.this_process()
         log.bind(run=taken.run_id, cycle=format_cycle(wanted.cycle), worker=f"{me.host}:{me.pid}")
         if taken.lease is None:

@@ -45,7 +45,7 @@ class ChainSource:
         """The newest cycle that is published as planned; raises NotYetAvailable when none within `lookback` is."""
         newest = self._newest()
         complaint: SourceError | None = None
-        strict = replace(self.terms, allowed=tuple(mode for mode in self.terms.allowed if mode == "zero_cloud"))
+        strict = self.terms.strict()
         for count in range(self.lookback // SIX_HOURS + 1):
             try:
                 settle(newest - count * SIX_HOURS, _ANY_GRID, self.feeds, strict, self.watch)
