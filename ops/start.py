@@ -1,7 +1,7 @@
-"""The start of the program: memory in huge pages, which only a new process can ask the C library for.
+"""The start of the program: memory in huge pages and few arenas, which only a new process can ask the C library for.
 
 A forecast goes through some 100 MiB of working memory every hour that it computes; in pages of 4 KiB that costs a
-tenth of its time.
+tenth of its time. Threads with arenas of their own keep what others could use: two arenas hold 120 MiB less.
 """
 
 import os
@@ -9,13 +9,13 @@ import sys
 from typing import NoReturn
 
 TUNABLES = "GLIBC_TUNABLES"
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
+MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2"
 
 
 def main() -> NoReturn:
-    """The command line, in a process that has huge pages where the system is able to give them."""
+    """The command line, in a process whose memory is managed so where the system is able to."""
     if sys.platform == "linux" and TUNABLES not in os.environ:
-        os.execve(sys.executable, sys.orig_argv, os.environ | {TUNABLES: HUGE_PAGES})  # noqa: S606
+        os.execve(sys.executable, sys.orig_argv, os.environ | {TUNABLES: MEMORY})  # noqa: S606
     from ops.cli import main as command_line
 
     command_line()

@@ -20,7 +20,7 @@ from typing import Any
 from forecast.checkpoint import native
 from ops.commands.output import table
 from ops.demo import checkpoint_file
-from ops.start import HUGE_PAGES, TUNABLES
+from ops.start import MEMORY, TUNABLES
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
 MOMENTS = ("python", "imported", "checkpoint", "analysis", "ready", "analysed", "first hour")
@@ -67,7 +67,7 @@ def first_hour(directory: Path) -> None:
 def process(directory: Path) -> list[float]:
     """Seconds from the start of a fresh process to each of the moments."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
-    environment = ours | {TUNABLES: HUGE_PAGES, STARTED: repr(time.time())}
+    environment = ours | {TUNABLES: MEMORY, STARTED: repr(time.time())}
     command = [sys.executable, "-m", "tests.bench_start", "--in", str(directory)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

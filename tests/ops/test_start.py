@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ops.start import HUGE_PAGES, TUNABLES
+from ops.start import MEMORY, TUNABLES
 
 PROGRAM = Path(sys.executable).parent / "sigmacast"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked of the C library of Linux")
-@pytest.mark.parametrize(("given", "wanted"), [({}, HUGE_PAGES), ({TUNABLES: "glibc.malloc.check=0"}, None)])
-def test_the_command_line_runs_with_huge_pages_unless_told_otherwise(tmp_path, given, wanted):
+@pytest.mark.skipif(sys.platform != "linux", reason="this is asked of the C library of Linux")
+@pytest.mark.parametrize(("given", "wanted"), [({}, MEMORY), ({TUNABLES: "glibc.malloc.check=0"}, None)])
+def test_the_command_line_runs_with_huge_pages_and_few_arenas_unless_told_otherwise(tmp_path, given, wanted):
     (tmp_path / "sitecustomize.py").write_text(
         f"import os, sys\nprint('tunables', os.environ.get({TUNABLES!r}), len(sys.orig_argv), file=sys.stderr)\n"
     )
