@@ -24,7 +24,7 @@ from ops.config import PathSettings
 from ops.executors import exits, limits, logs
 from ops.executors.base import Exit, Job, Kind
 from ops.process import this_process
-from ops.start import HUGE_PAGES, TUNABLES
+from ops.start import MEMORY, TUNABLES
 from ops.worker_settings import WorkerSettings
 
 PROGRAM = (sys.executable, "-m", "ops.work")
@@ -55,7 +55,7 @@ def spawned(program: Sequence[str], log_file: IO[bytes]) -> Process:
         stdout=log_file,
         stderr=log_file,
         start_new_session=True,
-        env={TUNABLES: HUGE_PAGES, "PYTHONFAULTHANDLER": "1"} | os.environ,
+        env={TUNABLES: MEMORY, "PYTHONFAULTHANDLER": "1"} | os.environ,
     )
 
 
