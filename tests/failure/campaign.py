@@ -79,8 +79,10 @@ class Campaign:
         victims = {"the worker": 8, "the daemon": 4, **dict.fromkeys(self.grounds.servers.there, 2), "everything": 2}
         victim = self._chance.choices(list(victims), weights=list(victims.values()))[0]
         pause = self._chance.uniform(0.0, 1.0)
-        self.kills[victim] += 1
-        _KILLS.get(victim, _kill_server(victim))(self.grounds, pause)
+        if victim == "the worker" and not until(lambda: bool(self.grounds.workers()), LONGEST_WAIT):
+            victim = "the daemon"
+        if _KILLS.get(victim, _kill_server(victim))(self.grounds, pause) != 0:
+            self.kills[victim] += 1
 
     def _finish(self) -> None:
         """Leave the daemon alone until it has done all that was ordered."""
@@ -90,8 +92,9 @@ class Campaign:
         assert done, f"seed {self.seed}: after {PATIENCE} s these orders are open: {still}\n{log}"
 
 
-def _kill_worker(grounds: Grounds, _pause: float) -> None:
-    grounds.kill_workers()
+def _kill_worker(grounds: Grounds, _pause: float) -> int:
+    """How many were there to be killed."""
+    return grounds.kill_workers()
 
 
 def _kill_daemon(grounds: Grounds, pause: float) -> None:

@@ -72,7 +72,7 @@ class Grounds:
         self.mark = uuid4().hex
         self.config = directory / "sigmacast.toml"
         self.daemon: subprocess.Popen[bytes] | None = None
-        self._environment = os.environ | {MARK: self.mark, "MISHAP": json.dumps({"seconds": 0.02})}
+        self._environment = os.environ | {MARK: self.mark, "MISHAP": json.dumps({"seconds": 0.2})}
         self.choices = choices(directory) | HASTE | RESULT | self._addresses()
         self.config.write_text(_toml(self.choices))
         save_model(directory / "models")
