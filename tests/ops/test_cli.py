@@ -37,7 +37,7 @@ class Shell:
         self.forecaster(FakeForecaster())
 
     def forecaster(self, forecaster: FakeForecaster) -> None:
-        self._monkeypatch.setattr("ops.forecaster.ModelForecaster", lambda: forecaster)
+        self._monkeypatch.setattr("ops.forecaster.ModelForecaster", lambda **_settings: forecaster)
 
     def __call__(self, *arguments: str) -> int:
         with pytest.raises(SystemExit) as ended:
