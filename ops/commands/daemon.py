@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def _history(settings: "Settings", stop: "StopRequest") -> "Iterator[Engine | No
 def _service(
     stack: ExitStack, settings: "Settings", config: Path | None, engine: "Engine", program: Sequence[str] | None
 ) -> "Service":
-    from ops import log
+    from ops import alerting, log
     from ops.clock import utc_now
     from ops.daemon.lookout import Lookout, watched
     from ops.daemon.plans import Plans
@@ -82,9 +83,10 @@ def _service(
     from ops.executors.local import PROGRAM, LocalLauncher
     from ops.scheduler import Scheduler
 
-    plans = Plans(settings, config)
+    identity, plans = _identity(), Plans(settings, config)
+    stack.enter_context(log.bound(daemon=identity.id))
     launcher = LocalLauncher(engine, settings.worker, settings.paths, program=program or PROGRAM)
-    scheduler = Scheduler(engine, plans, launcher, _identity(), utc_now, time.monotonic)
+    scheduler = Scheduler(engine, plans, launcher, identity, utc_now, time.monotonic)
     source = watched(settings, engine, utc_now)
     if source is None:
         log.get().warning(
@@ -92,7 +94,9 @@ def _service(
         )
     look = Lookout(engine, plans, source, utc_now, time.monotonic).look if source else None
     _web(stack, settings, engine)
-    return Service(scheduler, look, [launcher.settle], utc_now, settings.daemon.tick_seconds)
+    stack.enter_context(alerting.telling(engine, settings.alerts, utc_now))
+    chores = [launcher.settle, partial(alerting.evaluate, engine, settings, utc_now)]
+    return Service(scheduler, look, chores, utc_now, settings.daemon.tick_seconds)
 
 
 def _identity():

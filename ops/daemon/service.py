@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 import db
-from ops import log
+from ops import counters, log
 from ops.clock import Clock, Monotonic
 from ops.daemon.systemd import Systemd
 from ops.scheduler import Scheduler
@@ -145,6 +145,7 @@ class Service:
         ticks.stop(wait=True)
         self._drain(stop)
 
+    @counters.TICKS.time()
     def tick(self) -> None:
         """One round with the runs. Without a run history there is nothing to do but to stay; an error that nobody
         expected leaves the watchdog without its sign of life.
@@ -152,8 +153,10 @@ class Service:
         try:
             self._scheduler.tick()
         except DATABASE_ERRORS as error:
+            counters.TICK_ERRORS.inc()
             self._history_is_away(error)
         except Exception:
+            counters.TICK_ERRORS.inc()
             log.get().exception("a tick failed")
             return
         else:

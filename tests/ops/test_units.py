@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from ops.cli import app
 from tests.servers import require_server
 
 GREATEST_EXPOSURE = 3.0
@@ -131,3 +133,14 @@ def test_the_configuration_of_the_units_is_right(units, tmp_path, monkeypatch):
         state / "work",
         state / "inputs",
     }
+
+
+def test_every_unit_starts_a_command_that_there_is(units):
+    for name in SERVICES:
+        words = Unit(units / name)["ExecStart"][0].split()
+        assert words[:2] == ["/usr/bin/env", "sigmacast"]
+        command = get_command(app)
+        for word in (word for word in words[2:] if not word.startswith("-")):
+            command = command.commands[word]
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= options

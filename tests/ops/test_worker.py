@@ -147,8 +147,10 @@ def test_a_member_lost_is_recorded_and_the_rest_published(tmp_path):
     assert manifest.partial and manifest.members == (0, 1)
 
 
-@pytest.mark.parametrize(("number", "error"), [("SIGINT", Interrupted), ("SIGTERM", Terminated)])
-def test_a_signal_leaves_an_interrupted_run_that_goes_on(history, undisturbed, number, error):
+@pytest.mark.parametrize(("number", "error", "goes_on"), [("SIGINT", Interrupted, 36), ("SIGTERM", Terminated, 48)])
+def test_an_interrupted_run_goes_on_and_sigterm_lets_the_window_in_work_be_published_first(
+    history, undisturbed, number, error, goes_on
+):
     import signal
 
     with pytest.raises(error, match="goes on from what is saved"):
@@ -158,7 +160,7 @@ def test_a_signal_leaves_an_interrupted_run_that_goes_on(history, undisturbed, n
     assert history.attempts(row.id)[-1] == ("integrate", 1, "interrupted")
     again = FakeForecaster()
     history.run(again)
-    assert again.started_from == [36]
+    assert again.started_from == [goes_on]
     assert history.contents() == undisturbed
 
 
