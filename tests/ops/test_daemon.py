@@ -1,0 +1,174 @@
+"""The daemon as a process, with workers that are processes, and a service manager that listens."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+import db
+from db import daemons, migrate, orders, runs, workers
+from db.schema import Run
+from tests.failure.worker import MISHAP
+from tests.failure.workers import until
+from tests.ops.fakes import choices, save_model
+
+CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
+PATIENCE = 240.0
+
+
+class Site:
+    """A configuration file, what it names, and the daemons that go by it."""
+
+    def __init__(self, directory: Path, **options: Any) -> None:
+        chosen = choices(directory, **{"daemon__tick_seconds": 0.2, "lease__seconds": 4, "worker__nice": 0} | options)
+        self.directory = directory
+        self.config = directory / "sigmacast.toml"
+        self.config.write_text("".join(f"{key} = {json.dumps(value, default=str)}\n" for key, value in chosen.items()))
+        self.engine = db.engine(str(chosen["database.url"]))
+        self.daemons: list[subprocess.Popen[bytes]] = []
+        migrate.upgrade_engine(self.engine)
+        save_model(Path(str(chosen["paths.models"])))
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.manager.bind(str(directory / "notify"))
+        self.manager.settimeout(0.0)
+        self.told: list[str] = []
+
+    def daemon(self, **mishap: Any) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"NOTIFY_SOCKET": str(self.directory / "notify"), MISHAP: json.dumps(mishap)}
+        command = [sys.executable, "-m", "tests.ops.daemon_program", str(self.config)]
+        log = (self.directory / f"daemon-{len(self.daemons)}.log").open("wb")
+        started = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self.daemons.append(started)
+        return started
+
+    def order(self) -> None:
+        with db.writing(self.engine) as session:
+            orders.place(session, [CYCLE], "forecast", {}, datetime.now(UTC))
+
+    def run(self) -> Run | None:
+        with db.reading(self.engine) as session:
+            return next(iter(runs.search(session)), None)
+
+    def wait_for(self, state: str) -> Run:
+        """The run, once it is in this state."""
+
+        def look() -> Run | None:
+            self.listen()
+            run = self.run()
+            return run if run is not None and run.state == state else None
+
+        return until(look, PATIENCE, self.complaint)
+
+    def listen(self) -> None:
+        while True:
+            try:
+                self.told.append(self.manager.recv(4096).decode())
+            except BlockingIOError:
+                return
+
+    def complaint(self) -> str:
+        run = self.run()
+        logs = [path.read_text() for path in self.directory.rglob("*.log")]
+        return "\n".join([f"the run is {run and run.state}", *logs])
+
+    def end(self, daemon: subprocess.Popen[bytes]) -> int:
+        """SIGTERM, and the exit code; a manager that does not listen all the while would hold the daemon up."""
+        daemon.send_signal(signal.SIGTERM)
+
+        def look() -> bool:
+            self.listen()
+            return daemon.poll() is not None
+
+        until(look, PATIENCE, self.complaint)
+        self.listen()
+        return daemon.returncode
+
+    def close(self) -> None:
+        for daemon in self.daemons:
+            daemon.kill()
+            daemon.wait()
+        self.manager.close()
+        self.engine.dispose()
+
+
+@pytest.fixture
+def site(tmp_path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+def attempts(site: Site, run: Run) -> int:
+    with db.reading(site.engine) as session:
+        return len(workers.of_run(session, run.id))
+
+
+def test_a_daemon_carries_orders_out_drains_on_sigterm_and_the_next_one_goes_on(site):
+    site.order()
+    first = site.daemon(seconds=1.0)
+    site.wait_for("running")
+    time.sleep(1.0)
+    assert site.end(first) == 0
+    left = site.run()
+    assert (left.state, left.lease_pid, left.failures) == ("interrupted", None, 0), site.complaint()
+    assert left.next_try_at is not None
+    second = site.daemon()
+    done = site.wait_for("published")
+    assert (done.id, done.failures, attempts(site, done)) == (left.id, 0, 2)
+    until(lambda: _all_published(site), PATIENCE, site.complaint)
+    assert site.end(second) == 0
+    assert site.told.count("READY=1") == site.told.count("STOPPING=1") == 2
+    assert "WATCHDOG=1" in site.told
+    assert any(line.startswith("STATUS=1 of 1 workers busy") and done.id in line for line in site.told)
+    with db.reading(site.engine) as session:
+        assert [one.stopped_at is not None for one in daemons.search(session)] == [True, True]
+
+
+def _all_published(site: Site) -> bool:
+    site.listen()
+    with db.reading(site.engine) as session:
+        return all(one.order.outcome == "published" for one in orders.search(session, only_open=False))
+
+
+@pytest.fixture
+def shared_site(tmp_path, postgresql_url) -> Iterator[Site]:
+    server, name = make_url(postgresql_url).set(drivername="postgresql+psycopg"), f"daemons_{uuid4().hex}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    made = Site(tmp_path, database__url=server.set(database=name).render_as_string(hide_password=False))
+    yield made
+    made.close()
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.mark.slow
+def test_of_two_daemons_one_runs_and_when_it_is_killed_the_other_goes_on(shared_site):
+    site = shared_site
+    site.order()
+    pair = [site.daemon(seconds=1.5) for _ in range(2)]
+    running = site.wait_for("running")
+    time.sleep(1.5)
+    with db.reading(site.engine) as session:
+        (worker,) = workers.of_run(session, running.id)
+    parent = int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    victim = next(one for one in pair if one.pid == parent)
+    victim.kill()
+    done = site.wait_for("published")
+    assert (done.id, attempts(site, done)) == (running.id, 2), site.complaint()
+    (survivor,) = [one for one in pair if one is not victim]
+    assert site.end(survivor) == 0
