@@ -70,7 +70,8 @@ def test_a_run_is_shown_with_its_plan_its_attempts_over_time_and_what_its_worker
     assert [set(bar.split("|")[1]) - {" "} for bar in bars] == [{"#"}, {"x"}, {"#"}, {"#"}]
     assert shell.out.endswith("\ntwo\nthree\n")
     document = shell.json("runs", "show", name, "--log", "1")
-    assert document["log"]["lines"] == ["three"] and document["workers"][0]["reason"] == "out of luck"
+    assert document["log"]["lines"] == ["three"]
+    assert "out of luck" in [worker["reason"] for worker in document["workers"]]
     assert sum(one["count"] for one in document["products"]["kinds"].values()) == document["products"]["count"]
     assert document["work_bytes"] > 10_000
 
