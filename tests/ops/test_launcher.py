@@ -149,14 +149,14 @@ def test_a_worker_whose_launcher_is_killed_drains_and_gives_its_lease_back(tmp_p
 
 
 def test_a_worker_gives_way_and_cannot_have_more_than_it_may(yard, tmp_path):
-    yard = Yard(tmp_path, worker__nice=7, worker__open_files=777, worker__memory_gib=3.0)
+    yard = Yard(tmp_path, worker__nice=7, worker__open_files=777, worker__memory_gib=100.0)
     diary = tmp_path / "diary"
     worker = yard.start({"seconds": 0.3, "diary": diary})
     until(diary.exists)
     process = Path(f"/proc/{worker.pid}")
     bounds = {line[:26].strip(): line[26:].split()[0] for line in (process / "limits").read_text().splitlines()[1:]}
     assert os.getpriority(os.PRIO_PROCESS, worker.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 7
-    assert (bounds["Max open files"], bounds["Max data size"]) == ("777", str(3 << 30))
+    assert (bounds["Max open files"], bounds["Max data size"]) == ("777", str(100 << 30))
     assert (process / "oom_score_adj").read_text().strip() == "500"
     worker.kill()
     ended(worker)

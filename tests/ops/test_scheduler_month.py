@@ -118,6 +118,7 @@ def postgresql(postgresql_url):
     admin.dispose()
 
 
+@pytest.mark.slow
 def test_a_week_of_it_on_postgresql(tmp_path, postgresql):
     world = World(tmp_path, postgresql, lease__seconds=3600)
     live(world, seed=2, days=7)
