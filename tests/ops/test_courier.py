@@ -1,6 +1,7 @@
 """Notices of runs: every lead time and the run at least once, whatever happens, and never in the run's way."""
 
 import json
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -52,6 +53,8 @@ def test_a_receiver_that_is_away_holds_up_nothing_and_gets_all_with_the_next_run
         first = history.run()
         assert time.monotonic() - begun < 30
         assert history.rows()[0].state == "published"
+        for courier in [thread for thread in threading.enumerate() if thread.name == "courier"]:
+            courier.join()
         receiver.faults.clear()
         receiver.got.clear()
         history.settings = load(options=flat(history) | {"forecast.members": 2, "notify.seconds": 20.0})
