@@ -234,8 +234,8 @@ def test_random_fields_follow_the_law_of_the_reference(
 ) -> None:
     """With all noise replaced by ones, a draw and a step show the amplitudes and the memory."""
 
-    def ones(key: Any, lower: Any, upper: Any, shape: tuple[int, ...]) -> jax.Array:
-        return jnp.ones(shape)
+    def ones(key: Any, lower: Any, upper: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jnp.ones(shape, dtype)
 
     def draw_and_step(model: Any, key: Any) -> Any:
         first = model.advance_fn.randomness_fn.unconditional_sample(key)
