@@ -142,9 +142,11 @@ class S3Server(Server):
     def command(self) -> list[str]:
         ports = [f"-{name}.port={port}" for name, port in self.ports.items()]
         off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false"]
+        # Every bucket takes volumes of its own, and as many as fit the free disk are gone after some sixty buckets.
+        volumes = ["-volume.max=10000"]
         sockets = [f"-{name}.localSocket={self.directory / name}.sock" for name in ("filer", "s3")]
         here = [f"-dir={self.directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *sockets]
-        return [str(weed_executable()), "mini", *here, *ports, *off]
+        return [str(weed_executable()), "mini", *here, *volumes, *ports, *off]
 
     def environment(self) -> dict[str, str]:
         return super().environment() | self.credentials
