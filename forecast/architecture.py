@@ -75,7 +75,7 @@ class _Builder:
         substeps = step.get("num_substeps", 1)
         fast = SphericalHarmonics(self.context.harmonics.grid, kernels=True)
         step = replace(step, context=replace(self.context, harmonics=fast, randomness=random_fields.layout_of(step)))
-        geopotential = self.context.harmonics.to_nodal(self.base_orography)[:, 0] * self.scales.gravity
+        geopotential = orography.surface_geopotential(self.base_orography, self.scales.gravity, self.context.harmonics)
         return Parts(
             encoder=Encoder(**self._codec("encoder_module", _ENCODER, geopotential)),
             decoder=Decoder(**self._codec("decoder_module", _DECODER, geopotential)),

@@ -101,7 +101,7 @@ class Members:
             stepping, plural = (states, forcing, self._origin, np.stack([drawn_from] * size), number), "s"
         self._operations.prepare("first step" + plural, *stepping)
         self._operations.prepare("decode", state, forcing)
-        self._operations.prepare("step" + plural, *stepping)
+        self._operations.prepare_after("step" + plural, *stepping)
         return state
 
     @property

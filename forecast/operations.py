@@ -4,7 +4,7 @@ The model itself is only put together, which takes longer than all else at a war
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -17,11 +17,12 @@ from forecast import program_cache, programs
 from forecast.checkpoint.native import Checkpoint
 from forecast.devices import Device
 from forecast.program_cache import Kept
-from forecast.programs import Arrays, Outputs, Program
+from forecast.programs import Arrays, Lowered, Outputs, Program
 
 if TYPE_CHECKING:
     from forecast.model import HybridModel
 
+_Called = tuple[str, str]
 _SURFACE = "surface_geopotential"
 _COMPILERS = 2
 """Programs that are compiled at a time; the compiler itself uses more than one core for the largest."""
@@ -36,7 +37,7 @@ class Operations:
     def __init__(self, build: Callable[[], "HybridModel"], identity: Mapping[str, Any] | None = None):
         self._build = build
         self._identity = identity
-        self._programs: dict[tuple[str, str], _Program] = {}
+        self._programs: dict[_Called, _Program] = {}
         self._lock = Lock()
         self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="compile")
         self._on_device: dict[Device, list[jax.Array]] = {}
@@ -62,6 +63,14 @@ class Operations:
         """Have a program made for arguments of these shapes, in the background, and say what it gives."""
         return self._program(name, arguments).outputs
 
+    def prepare_after(self, name: str, *arguments: Any) -> None:
+        """Have a program made when all that were asked for before are there, and so without delaying them."""
+        called = _called(name, arguments)
+        with self._lock:
+            if called not in self._programs:
+                before = [program.ready for program in self._programs.values()]
+                self._programs[called] = _Program(self._compilers.submit(self._made_after, before, called, arguments))
+
     def __call__(self, name: str, device: Device, *arguments: Any) -> Arrays:
         """The outputs of an operation of `forecast.model_operations`, on the device and not waited for."""
         program = self._program(name, arguments).ready.result()
@@ -80,22 +89,36 @@ class Operations:
         return usage.temp_size_in_bytes + usage.output_size_in_bytes + usage.argument_size_in_bytes
 
     def _program(self, name: str, arguments: Sequence[Any]) -> "_Program":
-        shapes = [[list(np.shape(x)), x.dtype.str] for x in jax.tree.leaves(arguments)]
-        called = name, str(shapes)
+        called = _called(name, arguments)
         with self._lock:
             if called not in self._programs:
-                key = programs.key_of({"operation": list(called), **self._identity}) if self._identity else None
-                self._programs[called] = _kept(key) or self._made(name, arguments, key)
+                self._programs[called] = self._made(called, arguments)
             return self._programs[called]
 
-    def _made(self, name: str, arguments: Sequence[Any], key: str | None) -> "_Program":
-        """The program, traced now and compiled by and by."""
+    def _made(self, called: _Called, arguments: Sequence[Any]) -> "_Program":
+        """The program, read or traced now, and compiled by and by."""
+        if (program := self._kept(called)) is not None:
+            return _Program(_finished(program))
+        lowered = self._lowered(called, arguments)
+        return _Program(self._compilers.submit(lowered.compiled, self._key(called)), lowered.outputs)
+
+    def _made_after(self, before: Sequence[Future[Program]], called: _Called, arguments: Sequence[Any]) -> Program:
+        wait(before)
+        return self._kept(called) or self._lowered(called, arguments).compiled(self._key(called))
+
+    def _kept(self, called: _Called) -> Program | None:
+        key = self._key(called)
+        return None if key is None else programs.kept(key)
+
+    def _key(self, called: _Called) -> str | None:
+        return programs.key_of({"operation": list(called), **self._identity}) if self._identity else None
+
+    def _lowered(self, called: _Called, arguments: Sequence[Any]) -> Lowered:
         from forecast import model_operations
 
         graph, leaves = self._split
-        operation = model_operations.bound(name, graph, jax.tree.structure(leaves))
-        lowered = programs.lowered(operation, [jax.tree.leaves(leaves), *arguments])
-        return _Program(lowered.outputs, self._compilers.submit(lowered.compiled, key))
+        operation = model_operations.bound(called[0], graph, jax.tree.structure(leaves))
+        return programs.lowered(operation, [jax.tree.leaves(leaves), *arguments])
 
     @cached_property
     def _split(self) -> tuple[Any, Any]:
@@ -132,15 +155,23 @@ class Operations:
 
 @dataclass(frozen=True)
 class _Program:
-    """A program that is there or being compiled."""
+    """A program that is there or being made, and what it gives where that is known before."""
 
-    outputs: Outputs
     ready: Future[Program]
+    known: Outputs | None = None
+
+    @property
+    def outputs(self) -> Outputs:
+        """What it gives."""
+        return self.ready.result().outputs if self.known is None else self.known
 
 
-def _kept(key: str | None) -> _Program | None:
-    if key is None or (program := programs.kept(key)) is None:
-        return None
+def _called(name: str, arguments: Sequence[Any]) -> _Called:
+    """What programs are told apart by: an operation, and the shapes of its arguments."""
+    return name, str([[list(np.shape(x)), x.dtype.str] for x in jax.tree.leaves(arguments)])
+
+
+def _finished(program: Program) -> Future[Program]:
     future: Future[Program] = Future()
     future.set_result(program)
-    return _Program(program.outputs, future)
+    return future

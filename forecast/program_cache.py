@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from forecast import files
 
 BOUND_BYTES = 2 * 1024**3
 """How large a directory of programs may grow; those of one model and device take 15 to 300 MB."""
@@ -69,8 +70,8 @@ def write(key: str, kept: Kept) -> None:
         return
     metadata = {"document": json.dumps(dict(kept.document)), "sha256": _sha256(kept)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, safetensors.numpy.save(dict(kept.arrays), metadata=metadata))
+        with files.whole(path) as file:
+            file.write(safetensors.numpy.save(dict(kept.arrays), metadata=metadata))
         _bound(path)
     except OSError as error:
         _LOG.warning("compiled programs cannot be kept in %s: %s", path.parent, error)
@@ -95,19 +96,6 @@ def _sha256(kept: Kept) -> str:
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def _bound(newest: Path) -> None:

@@ -8,7 +8,6 @@ all arrays.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from forecast import files
 from forecast.errors import RestartError
 
 _PATTERN = "window-*h.safetensors"
@@ -40,22 +40,13 @@ class SavedWindow:
 
 def save(window: SavedWindow, directory: Path) -> Path:
     """Store a window under its lead time, durably and in one piece, then remove the earlier ones."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"window-{window.lead_hours:05d}h.safetensors"
     data = safetensors.numpy.save(dict(window.arrays), metadata={"sigmacast": json.dumps(_header(window))})
-    descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with files.whole(path) as file:
+        file.write(data)
     _sync_directory(directory)
     superseded = [other for other in directory.glob(_PATTERN) if other.name < path.name]
-    for other in [*superseded, *directory.glob(".partial-*")]:
+    for other in [*superseded, *directory.glob(f"{files.PARTIAL}*")]:
         other.unlink()
     return path
 

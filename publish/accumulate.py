@@ -6,8 +6,6 @@ missing or damaged is asked of the forecast again, which gives the same numbers:
 from which lead time on. The values are kept before a lead time is published.
 """
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast import files
 from forecast.frame import Frame
 from forecast.times import lead_hours
 from publish import derive
@@ -109,17 +108,8 @@ class WindowMemory:
         return True
 
     def _save(self, hours: int, arrays: Mapping[str, Any]) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=self._directory)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self._path(hours))
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        with files.whole(self._path(hours)) as file:
+            np.savez(file, **arrays)
 
     def _path(self, hours: int) -> Path:
         return self._directory / f"lead-{hours:05d}h.npz"

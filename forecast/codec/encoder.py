@@ -10,7 +10,7 @@ from flax import nnx
 from forecast.codec import vertical
 from forecast.codec.correction import Correction
 from forecast.codec.levels import TRACERS, nondimensional_pressures, nondimensional_unit, prediction_layout, to_columns
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import Constant, constant
 from forecast.dycore.sigma import SigmaLayers
 from forecast.dycore.state import State
 from forecast.fields import LEVEL_FIELDS
@@ -43,7 +43,7 @@ class Encoder(nnx.Module):
         self.scales = context.scales
         self.pressures = nondimensional_pressures(levels, context.scales)
         self.surface_geopotential = Constant(surface_geopotential)
-        self.reference_temperature = Constant(jnp.asarray(reference_temperature[:, None, None], float))
+        self.reference_temperature = constant(reference_temperature[:, None, None])
         outputs = prediction_layout(site, _ORDER, context.levels)
         self.correction = Correction(site, data_site, outputs, ("data", "model"))
         self.clipped: int = _clipped_wavenumbers(site)

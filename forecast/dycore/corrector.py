@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.dycore.equations import ImExEquation
 from forecast.dycore.primitive_equations import ExpandedHumidity, PrimitiveEquations
 from forecast.dycore.spectral_grid import SpectralGrid
@@ -32,7 +32,7 @@ class DrivenCore(nnx.Module):
     ):
         self.equations = equations
         self.outer_grid = outer_grid
-        self.filter_factor = Constant(jnp.asarray(filter_factor, float))
+        self.filter_factor = constant(filter_factor)
         self.time_step = time_step
         self.substeps = substeps
 

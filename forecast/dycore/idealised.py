@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from forecast import constants
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.dycore.primitive_equations import PrimitiveEquations
 from forecast.dycore.scales import Scales
 from forecast.dycore.shallow_water import ShallowWaterEquations, ShallowWaterState
@@ -60,11 +60,11 @@ class HeldSuarez(nnx.Module):
         boundary_layer = np.maximum(0.0, (layers.centers[:, None] - 0.7) / (1 - 0.7))
         kelvin = scales.unit("K")
         self.equations = equations
-        self.friction = _constant(boundary_layer * per_day)
-        self.relaxation = _constant(per_day / 40 + (per_day / 4 - per_day / 40) * boundary_layer * grid.cos_lat**4)
-        self.log_sigma = _constant(np.log(layers.centers[:, None]) - np.log(scales.quantity("100000 Pa")))
-        self.warmest = _constant(kelvin * (315.0 - 60.0 * grid.sin_lat**2))
-        self.stability = _constant(kelvin * 10.0 * grid.cos_lat**2)
+        self.friction = constant(boundary_layer * per_day)
+        self.relaxation = constant(per_day / 40 + (per_day / 4 - per_day / 40) * boundary_layer * grid.cos_lat**4)
+        self.log_sigma = constant(np.log(layers.centers[:, None]) - np.log(scales.quantity("100000 Pa")))
+        self.warmest = constant(kelvin * (315.0 - 60.0 * grid.sin_lat**2))
+        self.stability = constant(kelvin * 10.0 * grid.cos_lat**2)
         self.coldest = kelvin * 200.0
 
     def explicit(self, state: State) -> State:
@@ -228,7 +228,3 @@ def _uniform(harmonics: SphericalHarmonics, value: float) -> jax.Array:
 
 def _zeros(harmonics: SphericalHarmonics, levels: int) -> jax.Array:
     return jnp.zeros((harmonics.grid.zonal_count, levels, harmonics.grid.total_wavenumbers), float)
-
-
-def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, float))

@@ -1,9 +1,10 @@
 """The height of the ground as the dynamical core sees it."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
+from forecast.dycore.constant import rounded
 from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.dycore.spherical_harmonics import SphericalHarmonics, change_truncation
 
@@ -13,7 +14,13 @@ def from_surface_geopotential(geopotential: np.ndarray, gravity: float, harmonic
 
     `geopotential` and `gravity` in one consistent system of units, which the result is in.
     """
-    return harmonics.to_modal(jnp.asarray(geopotential / gravity, float)[:, None])
+    return nnx.jit(SphericalHarmonics.to_modal)(harmonics, rounded((geopotential / gravity)[:, None]))
+
+
+def surface_geopotential(height: jax.Array, gravity: float, harmonics: SphericalHarmonics) -> jax.Array:
+    """Grid values [longitude, latitude] of the surface geopotential from coefficients of the surface height."""
+    nodal = np.asarray(nnx.jit(SphericalHarmonics.to_nodal)(harmonics, height))
+    return rounded(nodal[:, 0] * gravity)
 
 
 def corrected(
@@ -26,4 +33,4 @@ def corrected(
     """
     learned = np.zeros((grid.zonal_count, grid.total_wavenumbers))
     learned[grid.mask] = correction * np.float32(scale)
-    return change_truncation(base, base_grid, grid) + jnp.asarray(learned, float)[:, None]
+    return change_truncation(base, base_grid, grid) + rounded(learned[:, None])

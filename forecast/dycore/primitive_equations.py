@@ -20,7 +20,7 @@ import numpy as np
 from flax import nnx
 
 from forecast import constants
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import Constant, constant
 from forecast.dycore.scales import Scales
 from forecast.dycore.semi_implicit import GravityWaves
 from forecast.dycore.sigma import SigmaLayers, column, vertical_advection, vertical_product
@@ -74,10 +74,10 @@ class PrimitiveEquations(nnx.Module):
             grid, layers, reference_temperature, scales.gas_constant, constants.DRY_AIR_KAPPA
         )
         self.surface_force = Constant(-scales.gravity * harmonics.laplacian(orography))
-        self.sec2_lat = _constant(1 / grid.cos_lat**2)
-        self.coriolis = _constant(2 * scales.angular_velocity * grid.sin_lat)
-        self.reference_temperature = _constant(reference_temperature[:, None])
-        self.cumulative = _constant(layers.cumulative)
+        self.sec2_lat = constant(1 / grid.cos_lat**2)
+        self.coriolis = constant(2 * scales.angular_velocity * grid.sin_lat)
+        self.reference_temperature = constant(reference_temperature[:, None])
+        self.cumulative = constant(layers.cumulative)
 
     def implicit(self, state: State) -> State:
         """Tendency of the linear terms about a resting reference column."""
@@ -219,7 +219,3 @@ class ExpandedHumidity:
     def implicit_ahead(self, state: State, step: float) -> State:
         """See `PrimitiveEquations.implicit_ahead`."""
         return self.equations.implicit_ahead(state, step)
-
-
-def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, float))

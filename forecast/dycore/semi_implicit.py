@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
-from forecast.dycore.sigma import SigmaLayers, column, vertical_product
+from forecast.dycore.constant import constant
+from forecast.dycore.sigma import SigmaLayers, vertical_product
 from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.dycore.state import State
 
@@ -39,14 +39,14 @@ class GravityWaves(nnx.Module):
         squared_speeds, modes = np.linalg.eig(coupling)
         if np.iscomplexobj(squared_speeds) or squared_speeds.min() <= 0:
             raise ValueError(f"the reference temperature {reference_temperature} K is statically unstable")
-        self.eigenvalues = _constant(grid.laplacian_eigenvalues)
-        self.geopotential = _constant(geopotential)
-        self.heating = _constant(heating)
-        self.thickness = _constant(layers.thickness[None])
-        self.pressure = _constant(column(pressure))
-        self.squared_speeds = _constant(squared_speeds[:, None])
-        self.to_modes = _constant(np.linalg.inv(modes))
-        self.from_modes = _constant(modes)
+        self.eigenvalues = constant(grid.laplacian_eigenvalues)
+        self.geopotential = constant(geopotential)
+        self.heating = constant(heating)
+        self.thickness = constant(layers.thickness[None])
+        self.pressure = constant(pressure[:, None])
+        self.squared_speeds = constant(squared_speeds[:, None])
+        self.to_modes = constant(np.linalg.inv(modes))
+        self.from_modes = constant(modes)
 
     def implicit(self, state: State) -> State:
         """Tendencies of the linear terms."""
@@ -78,7 +78,3 @@ class GravityWaves(nnx.Module):
             log_surface_pressure=-vertical_product(self.thickness[...], divergence),
             tracers=jax.tree.map(jnp.zeros_like, state.tracers),
         )
-
-
-def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, float))

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import Constant, constant
 from forecast.dycore.scales import Scales
-from forecast.dycore.sigma import column, vertical_product
+from forecast.dycore.sigma import vertical_product
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 
 
@@ -59,14 +59,14 @@ class ShallowWaterEquations(nnx.Module):
         squared_speeds, modes = np.linalg.eig(ratios * reference)
         self.harmonics = harmonics
         self.surface_force = Constant(-scales.gravity * harmonics.laplacian(orography))
-        self.sec2_lat = _constant(1 / harmonics.grid.cos_lat**2)
-        self.coriolis = _constant(2 * scales.angular_velocity * harmonics.grid.sin_lat)
-        self.eigenvalues = _constant(harmonics.grid.laplacian_eigenvalues)
-        self.ratios = _constant(ratios)
-        self.reference_potential = _constant(column(reference))
-        self.squared_speeds = _constant(column(squared_speeds))
-        self.to_modes = _constant(np.linalg.inv(modes))
-        self.from_modes = _constant(modes)
+        self.sec2_lat = constant(1 / harmonics.grid.cos_lat**2)
+        self.coriolis = constant(2 * scales.angular_velocity * harmonics.grid.sin_lat)
+        self.eigenvalues = constant(harmonics.grid.laplacian_eigenvalues)
+        self.ratios = constant(ratios)
+        self.reference_potential = constant(reference[:, None])
+        self.squared_speeds = constant(squared_speeds[:, None])
+        self.to_modes = constant(np.linalg.inv(modes))
+        self.from_modes = constant(modes)
 
     def explicit(self, state: ShallowWaterState) -> ShallowWaterState:
         """Tendency of advection, rotation and the ground; its highest total wavenumber is zero."""
@@ -112,7 +112,3 @@ def density_ratios(densities: np.ndarray) -> np.ndarray:
     if densities.ndim != 1 or densities[0] <= 0 or np.any(np.diff(densities) <= 0):
         raise ValueError(f"expected positive densities that increase from the top layer down, got {densities}")
     return np.minimum(densities[None, :] / densities[:, None], 1.0)
-
-
-def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, float))

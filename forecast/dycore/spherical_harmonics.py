@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.dycore.native import library
 from forecast.dycore.native.transforms import Transforms
 from forecast.dycore.spectral_grid import SpectralGrid
@@ -32,12 +32,12 @@ class SphericalHarmonics(nnx.Module):
         a, b = grid.recurrence
         l = grid.l[None, :]  # noqa: E741
         self.native = Transforms(grid) if kernels and library.available() else None
-        self.fourier = _constant(grid.fourier_matrix)
-        self.fourier_transposed = _constant(grid.fourier_matrix.T)
-        self.legendre = _constant(grid.legendre_matrix.transpose(0, 2, 1))
-        self.legendre_transposed = _constant(grid.legendre_matrix)
-        self.gradient_weights = _constant([((l + 1) * a)[:, None], (-l * b)[:, None]])
-        self.divergence_weights = _constant([((l - 1) * a)[:, None], (-(l + 2) * b)[:, None]])
+        self.fourier = constant(grid.fourier_matrix)
+        self.fourier_transposed = constant(grid.fourier_matrix.T)
+        self.legendre = constant(grid.legendre_matrix.transpose(0, 2, 1))
+        self.legendre_transposed = constant(grid.legendre_matrix)
+        self.gradient_weights = constant([((l + 1) * a)[:, None], (-l * b)[:, None]])
+        self.divergence_weights = constant([((l - 1) * a)[:, None], (-(l + 2) * b)[:, None]])
 
     def to_nodal(self, modal: jax.Array) -> jax.Array:
         """Coefficients [zonal, level, total] to grid values [longitude, level, latitude]; units unchanged."""
@@ -135,7 +135,3 @@ def _neighbours(modal: jax.Array, weights: jax.Array) -> jax.Array:
     from_above = jnp.pad((weights[0] * modal)[..., 1:], [(0, 0), (0, 0), (0, 1)])
     from_below = jnp.pad((weights[1] * modal)[..., :-1], [(0, 0), (0, 0), (1, 0)])
     return from_above + from_below
-
-
-def _constant(value: object) -> Constant:
-    return Constant(jnp.asarray(value, float))

@@ -5,8 +5,6 @@ A file's name is a hash of both grids, the method and the code that makes weight
 
 import hashlib
 import logging
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from forecast import files
 from forecast.grids import weights as making
 from forecast.grids.grid import Grid
 from forecast.grids.weights import Method, Weights, make_weights
@@ -74,19 +73,9 @@ def _matrix(parts: dict[str, np.ndarray]) -> csr_array:
 
 
 def _write(path: Path, made: Weights) -> None:
-    """A file that appears complete or not at all."""
     arrays = {}
     for axis, matrix in made._asdict().items():
         parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": matrix.shape}
         arrays |= {f"{axis}_{part}": np.asarray(values) for part, values in parts.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".weights-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    with files.whole(path) as file:
+        np.savez(file, **arrays)

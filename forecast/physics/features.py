@@ -7,13 +7,14 @@ into normalised feature blocks [longitude, latitude, channel], column by column.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant, rounded
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import (
     Layout,
@@ -86,7 +87,7 @@ class GridValues(Feature):
         self.layout: Layout = tuple((request.name, n) for request, n in zip(self.requests, counts, strict=True))
         cos_lat, derived = site.context.harmonics.grid.cos_lat, derives_wind(site.context.levels)
         metrics = [metric(request, cos_lat, wind_is_derived=derived) for request in self.requests]
-        self.metric = Constant(jnp.asarray(np.repeat(np.transpose(metrics), counts, axis=1), float))
+        self.metric = constant(np.repeat(np.transpose(metrics), counts, axis=1))
 
     def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
         """Physical values of the requested fields, nondimensional."""
@@ -142,7 +143,7 @@ class PressureFeatures(Feature):
 
     def __init__(self, site: Site):
         self.requests = (Request("log_surface_pressure"),)
-        self.sigma = Constant(jnp.asarray(site.context.sigma_centers, float))
+        self.sigma = constant(site.context.sigma_centers)
         self.layout: Layout = (("pressure", len(site.context.sigma_centers)),)
 
     def columns(self, gathered: Gathered, stacks: Stacks) -> jax.Array:
@@ -182,7 +183,7 @@ class LatitudeFeatures(_Gathered):
         grid = site.context.harmonics.grid
         self.key = "latitude"
         self.layout: Layout = (("cos_latitude", 1), ("sin_latitude", 1))
-        self.values = Constant(jnp.asarray([grid.cos_lat, grid.sin_lat], float))
+        self.values = constant([grid.cos_lat, grid.sin_lat])
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The two fields, equal at all longitudes."""
@@ -195,24 +196,30 @@ class FloatDataFeatures(_Gathered):
     def __init__(self, site: Site):
         harmonics = site.context.harmonics
         names = site.get("covariate_keys")
-        nodal = np.stack([site.context.static_field(name) for name in names], axis=1)
-        layout, blocks = [(name, 1) for name in names], [jnp.asarray(nodal, float)]
+        nodal = rounded(np.stack([site.context.static_field(name) for name in names], axis=1))
+        layout, blocks = [(name, 1) for name in names], [np.asarray(nodal)]
         if _computes_gradients(site):
-            modal = harmonics.to_modal(jnp.asarray(nodal, float))
-            fields = {name: modal[:, index : index + 1] for index, name in enumerate(names)}
             requests = [Request(name, operator) for operator in GRADIENTS for name in names]
-            nodal_by_operator = StackTransform(harmonics, Stacks.of(requests, dict.fromkeys(names, 1)))(fields)
             metrics = [metric(request, harmonics.grid.cos_lat, wind_is_derived=False) for request in requests]
-            derivatives = jnp.concatenate([nodal_by_operator[operator] for operator in GRADIENTS], axis=1)
-            blocks.append(derivatives * jnp.asarray(metrics, float))
+            derivatives = _derivatives(harmonics, Stacks.of(requests, dict.fromkeys(names, 1)), nodal)
+            blocks.append(np.asarray(derivatives) * np.asarray(metrics, derivatives.dtype))
             layout += [(request.name, 1) for request in requests]
         self.key = f"static/{'+'.join(name for name, _ in layout)}"
         self.layout: Layout = tuple(layout)
-        self.values = Constant(jnp.concatenate(blocks, axis=1))
+        self.values = constant(np.concatenate(blocks, axis=1))
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The fields [longitude, channel, latitude], computed once."""
         return {self.key: self.values[...]}
+
+
+@partial(nnx.jit, static_argnums=1)
+def _derivatives(harmonics: SphericalHarmonics, stacks: Stacks, nodal: jax.Array) -> jax.Array:
+    """Grid values [longitude, channel, latitude] of all derivatives in `stacks` of fields given by theirs."""
+    modal = harmonics.to_modal(nodal)
+    fields = {name: modal[:, index : index + 1] for index, (name, _) in enumerate(stacks.levels)}
+    by_operator = StackTransform(harmonics, stacks)(fields)
+    return jnp.concatenate([by_operator[operator] for operator in GRADIENTS], axis=1)
 
 
 class LearnedPositionalFeatures(_Gathered):
@@ -224,7 +231,7 @@ class LearnedPositionalFeatures(_Gathered):
         self.key = name
         self.layout: Layout = ((name, latent),)
         self.scale: float = site.get("scale", 1.0)
-        self.values = nnx.Param(jnp.asarray(site.take(name, (latent, *site.context.nodal_shape))))
+        self.values = nnx.Param(rounded(site.take(name, (latent, *site.context.nodal_shape))))
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The learned values, scaled."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.physics.configuration import Layout, Site, lookup, size
 
 _ONE_SIDED_FROM = 8.0
@@ -52,8 +52,8 @@ class ColumnTransform(nnx.Module):
         self.layout: Layout = plan.layout
         self.clip: tuple[float, float] | None = plan.clip
         self.chosen: tuple[int, ...] | None = None if plan.keep.all() else tuple(np.flatnonzero(plan.keep).tolist())
-        self.factor = Constant(jnp.asarray(plan.factor[plan.keep], float))
-        self.offset = Constant(jnp.asarray(plan.offset[plan.keep], float))
+        self.factor = constant(plan.factor[plan.keep])
+        self.offset = constant(plan.offset[plan.keep])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """The transformed channels [..., channel]."""

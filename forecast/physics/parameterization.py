@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.dycore.state import State
 from forecast.physics import surface, volume  # noqa: F401  (they register their features)
 from forecast.physics.configuration import Context, Layout, Site, UnsupportedConfiguration, archive_name, filter_factor
@@ -50,7 +50,7 @@ class Parameterization(nnx.Module):
         mapping = site.child(site.reference("nodal_mapping_module"), taken, on_call=True)
         self.mapping = NodalMapping(mapping, self.features.layouts, self.outputs)
         self.scaling = ColumnTransform(site.within(site.reference("tendency_transform_module")), self.outputs)
-        self.filter = Constant(jnp.asarray(_filter(site, time_step), float))
+        self.filter = constant(_filter(site, time_step))
         self.blocks: int = _block_count(*context.nodal_shape)
 
     def __call__(

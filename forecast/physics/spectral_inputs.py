@@ -1,7 +1,7 @@
 """Grid values and derivatives of modal fields, transformed together.
 
-A derivative costs no more than a value: its operator is part of the Legendre matrix (latitude, Laplacian)
-or of the Fourier matrix (longitude), so that all fields share one matrix product for each operator.
+A derivative is taken of the coefficients, which costs little beside a transform; the fields of one operator then share
+one transform.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,6 @@ GRADIENTS = (D_DLON, D_DLAT, LAPLACIAN)
 OPERATORS = (VALUE, *GRADIENTS)
 WIND = ("u", "v")
 _METRIC_POWER: Mapping[str, int] = {VALUE: 0, D_DLON: 1, D_DLAT: 1, LAPLACIAN: 0}
-_PRECISION = jax.lax.Precision.HIGHEST
 
 
 @dataclass(frozen=True, order=True)

@@ -1,9 +1,8 @@
 """The surface embedding: land, sea and sea ice each describe a place, weighted by their share of its area."""
 
 import jax
-import jax.numpy as jnp
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration
 from forecast.physics.features import FEATURES, CombinedFeatures, Feature, Gathered, Surroundings, forcing_field
@@ -34,7 +33,7 @@ class SurfaceEmbedding(Feature):
         self.ice = _Kind(embedding, "sea_ice_embedding", self.layout, taken)
         self.requests = (*self.land.requests, *self.sea.requests, *self.ice.requests)
         land_fraction = site.context.static_field("land_sea_mask")[:, None]
-        self.land_fraction = Constant(jnp.asarray(land_fraction, float))
+        self.land_fraction = constant(land_fraction)
 
     def gather(self, harmonics: SphericalHarmonics, surroundings: Surroundings) -> Gathered:
         """The shares of land and ice, and what the three embeddings gather."""

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from forecast.checkpoint.gin import Reference
+from forecast.dycore.constant import rounded
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration, lookup, size
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -45,8 +46,8 @@ class Linear(nnx.Module):
     def __init__(self, site: Site, name: str, inputs: int, outputs: int, *, with_bias: bool = True):
         module = f"{site.path}/~/{name}"
         take = site.context.parameters.take
-        self.weight = nnx.Param(jnp.asarray(take(module, "w", (inputs, outputs)), float))
-        self.bias = nnx.Param(jnp.asarray(take(module, "b", (outputs,)), float)) if with_bias else None
+        self.weight = nnx.Param(rounded(take(module, "w", (inputs, outputs))))
+        self.bias = nnx.Param(rounded(take(module, "b", (outputs,)))) if with_bias else None
         self.type = site.context.tower_type
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -187,8 +188,8 @@ class VerticalConvTower(nnx.Module):
         for index, (before, after) in enumerate(pairwise(sizes)):
             module = f"{site.path}/~/conv_level" + (f"_{index}" if index else "")
             take = site.context.parameters.take
-            kernels.append(nnx.Param(jnp.asarray(take(module, "w", (width, before, after)), float)))
-            biases.append(nnx.Param(jnp.asarray(take(module, "b", (after, 1)), float)) if with_bias else None)
+            kernels.append(nnx.Param(rounded(take(module, "w", (width, before, after)))))
+            biases.append(nnx.Param(rounded(take(module, "b", (after, 1)))) if with_bias else None)
         self.kernels = nnx.List(kernels)
         self.biases = nnx.List(biases)
 

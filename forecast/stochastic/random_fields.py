@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import constant, rounded
 from forecast.dycore.spherical_harmonics import SphericalHarmonics
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration
 
@@ -57,11 +57,11 @@ class RandomFields(nnx.Module):
         self.layout: Layout = layout
         self.clip = float(clip)
         self.time_step = float(time_step)
-        self.lengths = _constant(lengths)
-        self.times = _constant(times)
-        self.variances = _constant(variances)
-        self.raw_lengths = nnx.Param(jnp.asarray(raw_lengths, float))
-        self.raw_times = nnx.Param(jnp.asarray(raw_times, float))
+        self.lengths = constant(lengths)
+        self.times = constant(times)
+        self.variances = constant(variances)
+        self.raw_lengths = nnx.Param(rounded(raw_lengths))
+        self.raw_times = nnx.Param(rounded(raw_times))
 
     @property
     def count(self) -> int:
@@ -183,7 +183,3 @@ def _subset(site: Site, values: Sequence[Any]) -> list[Any]:
 
 def _positive(raw: jax.Array) -> jax.Array:
     return jax.nn.softplus(raw + _SOFTPLUS_INVERSE_OF_ONE)
-
-
-def _constant(values: Sequence[float]) -> Constant:
-    return Constant(jnp.asarray(values, float))

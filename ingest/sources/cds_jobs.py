@@ -5,8 +5,6 @@ who asks for the same fields again gets the job that is already queued. The key 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 import cdsapi
 from ecmwf import datastores
 
+from forecast import files
 from ingest.errors import Denied, SourceError
 from ingest.sources.cds_errors import source_error, status_of
 from ingest.sources.cds_requests import Request
@@ -172,13 +171,8 @@ class Jobs:
         )
 
     def _write(self, request: Request, job: Job) -> None:
-        self._journal.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=self._journal, suffix=".part")
-        with open(handle, "w") as file:
-            json.dump(asdict(job), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self._path(request))
+        with files.whole(self._path(request)) as file:
+            file.write(json.dumps(asdict(job)).encode())
 
     def _problem(self, error: Exception, request: Request, failed: bool = False) -> Exception:
         """What to raise; a job that failed, or that nobody knows, leaves the journal."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant
+from forecast.dycore.constant import Constant, constant
 from forecast.dycore.spectral_grid import SpectralGrid
 
 _LANES = 16
@@ -30,7 +30,7 @@ class Transforms(nnx.Module):
         self.legendre_forward = _packed(_legendre_forward(grid))
         self.fourier_inverse = _packed(_fourier_inverse(grid))
         self.fourier_forward = _packed(_fourier_forward(grid))
-        self.weights = Constant(jnp.asarray(_weights(grid), jnp.float32))
+        self.weights = constant(_weights(grid), jnp.float32)
 
     def to_nodal(self, modal: jax.Array, plain: Plain, plain_tables: Tables) -> jax.Array:
         """See `SphericalHarmonics.to_nodal`."""
@@ -66,7 +66,7 @@ def _linear_jvp(
 
 
 def _packed(parts: list[np.ndarray]) -> Constant:
-    return Constant(jnp.asarray(np.concatenate([part.ravel() for part in parts]), jnp.float32))
+    return constant(np.concatenate([part.ravel() for part in parts]), jnp.float32)
 
 
 def _padded(table: np.ndarray, axis: int, multiple: int) -> np.ndarray:
