@@ -54,9 +54,9 @@ def test_each_stretch_lies_within_its_stage(events):
 
 def test_steps_are_computed_while_frames_are_used(events):
     using = stretches(events, "use")
-    taking = stretches(events, "take in")
+    integrating = [each for name in ("step", "decode", "take in") for each in stretches(events, name)]
     assert any(
         begin < last and first < end and thread != other
         for begin, end, thread in using
-        for first, last, other in taking
+        for first, last, other in integrating
     )
