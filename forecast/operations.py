@@ -1,10 +1,11 @@
-"""The operations of a model as programs: read where they are kept, else traced and compiled, several at a time.
+"""The operations of a model as programs: read where they are kept, else traced and compiled.
 
-The model itself is only put together, which takes longer than all else at a warm start, when a program is missing.
+The model itself is only put together when a program is missing. One program is compiled at a time: the compiler uses
+all cores itself, and what it needs for one is the most that a short run holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _Called = tuple[str, str]
 _SURFACE = "surface_geopotential"
-_COMPILERS = 2
-"""Programs that are compiled at a time; the compiler itself uses more than one core for the largest."""
 
 
 class Operations:
@@ -39,7 +38,7 @@ class Operations:
         self._identity = identity
         self._programs: dict[_Called, _Program] = {}
         self._lock = Lock()
-        self._compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="compile")
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._on_device: dict[Device, list[jax.Array]] = {}
         self._arrays = self._kept_arrays() or self._model_arrays()
 
@@ -64,12 +63,11 @@ class Operations:
         return self._program(name, arguments).outputs
 
     def prepare_after(self, name: str, *arguments: Any) -> None:
-        """Have a program made when all that were asked for before are there, and so without delaying them."""
+        """Have a program traced and made in the background, after all that were asked for before."""
         called = _called(name, arguments)
         with self._lock:
             if called not in self._programs:
-                before = [program.ready for program in self._programs.values()]
-                self._programs[called] = _Program(self._compilers.submit(self._made_after, before, called, arguments))
+                self._programs[called] = _Program(self._compiler.submit(self._made_here, called, arguments))
 
     def __call__(self, name: str, device: Device, *arguments: Any) -> Arrays:
         """The outputs of an operation of `forecast.model_operations`, on the device and not waited for."""
@@ -100,10 +98,9 @@ class Operations:
         if (program := self._kept(called)) is not None:
             return _Program(_finished(program))
         lowered = self._lowered(called, arguments)
-        return _Program(self._compilers.submit(lowered.compiled, self._key(called)), lowered.outputs)
+        return _Program(self._compiler.submit(lowered.compiled, self._key(called)), lowered.outputs)
 
-    def _made_after(self, before: Sequence[Future[Program]], called: _Called, arguments: Sequence[Any]) -> Program:
-        wait(before)
+    def _made_here(self, called: _Called, arguments: Sequence[Any]) -> Program:
         return self._kept(called) or self._lowered(called, arguments).compiled(self._key(called))
 
     def _kept(self, called: _Called) -> Program | None:

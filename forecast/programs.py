@@ -21,7 +21,7 @@ from jax.errors import JaxRuntimeError
 from jaxlib import version as jaxlib_version
 from jaxlib import xla_client
 
-from forecast import program_cache
+from forecast import memory, program_cache
 from forecast.devices import Device
 from forecast.dycore.native import library
 from forecast.program_cache import Kept
@@ -113,6 +113,7 @@ class Lowered:
         module, here = self.stage.compiler_ir("stablehlo"), xla_client.DeviceList((device,))
         executable = client.compile_and_load(module, here, _options(device))
         code = client.serialize_executable(executable)
+        memory.give_back()
         program = Program(code, self.outputs, {device: executable})
         if key is not None:
             described = {name: [list(x.shape), x.dtype.str] for name, x in program.outputs.items()}
