@@ -24,7 +24,9 @@ from tests.ops.histories import History
 NOT_COMPLETE_YET = "the run is not complete yet"
 """Said between the manifest and the last flip, and right then: the pointer does not lead to the run yet."""
 BACKLOG = 2
-LONGEST_WAIT = 5.0
+LONGEST_PAUSE = 5.0
+LONGEST_START = 60.0
+"""A busy machine takes long to start a daemon and its worker; until then there is nothing new to kill."""
 LINES = 16
 """About so many lines a worker writes into its log from its first to its last step."""
 PATIENCE = 600.0
@@ -68,10 +70,10 @@ class Campaign:
     def _wait(self) -> None:
         """Until a moment by the clock, or until a worker has come so far."""
         if self._chance.random() < 0.3:
-            time.sleep(self._chance.uniform(0.0, LONGEST_WAIT))
+            time.sleep(self._chance.uniform(0.0, LONGEST_PAUSE))
             return
         seen, more = self.grounds.log_lines(), self._chance.randint(1, LINES)
-        until(lambda: self.grounds.log_lines() >= seen + more, 4 * LONGEST_WAIT)
+        until(lambda: self.grounds.log_lines() >= seen + more, LONGEST_START)
         time.sleep(self._chance.uniform(0.0, 0.3))
 
     def _kill(self) -> None:
@@ -79,7 +81,7 @@ class Campaign:
         victims = {"the worker": 8, "the daemon": 4, **dict.fromkeys(self.grounds.servers.there, 2), "everything": 2}
         victim = self._chance.choices(list(victims), weights=list(victims.values()))[0]
         pause = self._chance.uniform(0.0, 1.0)
-        if victim == "the worker" and not until(lambda: bool(self.grounds.workers()), LONGEST_WAIT):
+        if victim == "the worker" and not until(lambda: bool(self.grounds.workers()), LONGEST_START):
             victim = "the daemon"
         if _KILLS.get(victim, _kill_server(victim))(self.grounds, pause) != 0:
             self.kills[victim] += 1
