@@ -1,7 +1,8 @@
-"""Pages of what the database holds, as plain columns: for readers who ask often. Functions over a connection.
+"""Pages of what the database holds, for readers who ask often. Functions over a connection.
 
 A page is at most `limit` rows and goes on after the last row of the page before; how many rows there are in all is
-never counted. Every statement is led by an index, and built once: to build one takes longer than to ask SQLite, and
+never counted. What is asked for most comes as JSON that the database has written (`db.documents`), the rest as plain
+columns. Every statement is led by an index, and built once: to build one takes longer than to ask SQLite, and
 SQLAlchemy spares itself the work of fitting an answer to a statement that it knows.
 """
 
@@ -11,13 +12,29 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, String, bindparam, func, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    cast,
+    func,
+    select,
+    tuple_,
+)
 
+from db import documents
 from db.schema import Alert, Attempt, Daemon, Event, Input, MemberLoss, Order, Product, Run, Stage, Worker
 from db.states import RunState
 
 Row = dict[str, Any]
 Query = Select[*tuple[Any, ...]]
+Column = ColumnElement[Any]
+Line = tuple[str, str]
+"""What a row is known by, to go on after it, and the row as a JSON object."""
 
 OF_RUN = (
     Run.id,
@@ -114,10 +131,10 @@ class RunsWanted:
     until: datetime | None = None
 
 
-def runs(connection: Connection, wanted: RunsWanted, after: str | None, limit: int) -> list[Row]:
+def runs(connection: Connection, wanted: RunsWanted, after: str | None, limit: int) -> list[Line]:
     """Runs, the newest cycle first, within a cycle by name backwards; `after` names the last one of the page before."""
     given = {name: value for name, value in (vars(wanted) | {"after": after}).items() if value is not None}
-    return _rows(connection, _runs(*given), **given, limit=limit)
+    return _lines(connection, _runs(*given), **given, limit=limit)
 
 
 @cache
@@ -132,15 +149,43 @@ def _runs(*given: str) -> Query:
         "after": tuple_(Run.init_time, Run.id) < tuple_(its_cycle, bindparam("after", type_=String)),
     }
     query = select(*OF_RUN).where(*(conditions[name] for name in given))
-    return query.order_by(Run.init_time.desc(), Run.id.desc()).limit(LIMIT)
+    return documents.lines(query.order_by(Run.init_time.desc(), Run.id.desc()).limit(LIMIT), "id")
 
 
-def run(connection: Connection, run_id: str) -> Row | None:
-    """All of a run's own row but what only its process needs."""
-    return _first(connection, _RUN, run_id=run_id)
+def run(connection: Connection, run_id: str) -> str | None:
+    """All of a run but its history, its products one by one, and what only its process needs; None for no such run."""
+    return connection.scalar(_RUN, {"run_id": run_id})
 
 
-_RUN = select(*OF_RUN, *MORE_OF_RUN, *WHO_HAS_IT).where(Run.id == RUN_ID)
+def _of_run(columns: Sequence[Any], *order: Any, limit: int = 500) -> Column:
+    """The rows of a run in the table of these columns."""
+    table = columns[0].class_
+    return documents.array(select(*columns).where(table.run_id == RUN_ID).order_by(*order).limit(limit))
+
+
+def _products_together() -> Column:
+    """How many products the run has in the store, their bytes, and their lead times [h]."""
+    here = (Product.run_id == RUN_ID, Product.deleted_at.is_(None))
+    lead = Product.lead_time_hours
+    leads = select(lead).where(*here, lead.is_not(None)).distinct().order_by(lead)
+    size = cast(func.coalesce(func.sum(Product.bytes), 0), BigInteger)
+    sums = (func.count().label("count"), size.label("bytes"))
+    return documents.nested(select(documents.written(sums, lead_times_hours=documents.values(leads))).where(*here))
+
+
+_RUN = select(
+    documents.text(
+        documents.written(
+            (*OF_RUN, *MORE_OF_RUN, *WHO_HAS_IT),
+            stages=_of_run(OF_STAGE, Stage.started_at, Stage.name),
+            attempts=_of_run(OF_ATTEMPT, Attempt.id.desc(), limit=200),
+            workers=_of_run(OF_WORKER, Worker.id.desc(), limit=50),
+            inputs=_of_run(OF_INPUT, Input.uri),
+            member_losses=_of_run(OF_LOSS, MemberLoss.member),
+            products=_products_together(),
+        )
+    )
+).where(Run.id == RUN_ID)
 
 
 def store_of(connection: Connection, run_id: str) -> str | None:
@@ -190,11 +235,11 @@ def products(
     lead_time_hours: int | None = None,
     after: str | None = None,
     limit: int,
-) -> list[Row]:
+) -> list[Line]:
     """A run's products that are in the store, by key."""
     asked = {"kind": kind, "lead_time_hours": lead_time_hours, "after": after}
     given = {name: value for name, value in asked.items() if value is not None}
-    return _rows(connection, _products(*given), **given, run_id=run_id, limit=limit)
+    return _lines(connection, _products(*given), **given, run_id=run_id, limit=limit)
 
 
 @cache
@@ -206,7 +251,7 @@ def _products(*given: str) -> Query:
     }
     here = (Product.run_id == RUN_ID, Product.deleted_at.is_(None))
     query = select(*OF_PRODUCT).where(*here, *(conditions[name] for name in given))
-    return query.order_by(Product.key).limit(LIMIT)
+    return documents.lines(query.order_by(Product.key).limit(LIMIT), "key")
 
 
 def product(connection: Connection, run_id: str, key: str) -> Row | None:
@@ -221,51 +266,14 @@ _PRODUCT = (
 )
 
 
-def products_together(connection: Connection, run_id: str) -> Row:
-    """How many products a run has in the store, their bytes, and their lead times [h]."""
-    found = _rows(connection, _TOGETHER, run_id=run_id)
-    leads = sorted(row["lead_time_hours"] for row in found if row["lead_time_hours"] is not None)
-    count, size = (sum(int(row[name]) for row in found) for name in ("count", "bytes"))
-    return {"count": count, "bytes": size, "lead_times_hours": leads}
-
-
-_TOGETHER = (
-    select(Product.lead_time_hours, func.count().label("count"), func.sum(Product.bytes).label("bytes"))
-    .where(Product.run_id == RUN_ID, Product.deleted_at.is_(None))
-    .group_by(Product.lead_time_hours)
-)
-
-
-def events(connection: Connection, run_id: str, after: int, limit: int) -> list[Row]:
+def events(connection: Connection, run_id: str, after: int, limit: int) -> list[Line]:
     """A run's history in order, after the event of this number."""
-    return _rows(connection, _EVENTS, run_id=run_id, after=after, limit=limit)
+    return _lines(connection, _EVENTS, run_id=run_id, after=after, limit=limit)
 
 
-_EVENTS = select(*OF_EVENT).where(Event.run_id == RUN_ID, Event.id > bindparam("after")).order_by(Event.id).limit(LIMIT)
-
-
-def stages(connection: Connection, run_id: str) -> list[Row]:
-    """A run's stages in the order of their beginning."""
-    return _rows(connection, _STAGES, run_id=run_id)
-
-
-_STAGES = select(*OF_STAGE).where(Stage.run_id == RUN_ID).order_by(Stage.started_at, Stage.name)
-
-
-def attempts(connection: Connection, run_id: str, limit: int) -> list[Row]:
-    """The last attempts at a run's stages, the last first."""
-    return _rows(connection, _ATTEMPTS, run_id=run_id, limit=limit)
-
-
-_ATTEMPTS = select(*OF_ATTEMPT).where(Attempt.run_id == RUN_ID).order_by(Attempt.id.desc()).limit(LIMIT)
-
-
-def workers(connection: Connection, run_id: str, limit: int) -> list[Row]:
-    """The last processes that worked on a run, the last first."""
-    return _rows(connection, _WORKERS, run_id=run_id, limit=limit)
-
-
-_WORKERS = select(*OF_WORKER).where(Worker.run_id == RUN_ID).order_by(Worker.id.desc()).limit(LIMIT)
+_EVENTS = documents.lines(
+    select(*OF_EVENT).where(Event.run_id == RUN_ID, Event.id > bindparam("after")).order_by(Event.id).limit(LIMIT), "id"
+)
 
 
 def last_log(connection: Connection, run_id: str) -> Row | None:
@@ -279,22 +287,6 @@ _LAST_LOG = (
     .order_by(Worker.id.desc())
     .limit(1)
 )
-
-
-def inputs(connection: Connection, run_id: str, limit: int) -> list[Row]:
-    """What a run has read, by address."""
-    return _rows(connection, _INPUTS, run_id=run_id, limit=limit)
-
-
-_INPUTS = select(*OF_INPUT).where(Input.run_id == RUN_ID).order_by(Input.uri).limit(LIMIT)
-
-
-def losses(connection: Connection, run_id: str, limit: int) -> list[Row]:
-    """The members that a run gave up."""
-    return _rows(connection, _LOSSES, run_id=run_id, limit=limit)
-
-
-_LOSSES = select(*OF_LOSS).where(MemberLoss.run_id == RUN_ID).order_by(MemberLoss.member).limit(LIMIT)
 
 
 def alerts(
@@ -329,6 +321,11 @@ def open_counts(connection: Connection) -> Row:
     alert_count = select(func.count()).select_from(Alert).where(Alert.resolved_at.is_(None)).scalar_subquery()
     order_count = select(func.count()).select_from(Order).where(Order.ended_at.is_(None)).scalar_subquery()
     return _rows(connection, select(alert_count.label("open_alerts"), order_count.label("open_orders")))[0]
+
+
+def _lines(connection: Connection, query: Query, **values: Any) -> list[Line]:
+    found, marks = connection.execute(query, values).one()
+    return [] if found is None else list(zip(marks.split("\n"), found.split("\n"), strict=True))
 
 
 def _rows(connection: Connection, query: Query, **values: Any) -> list[Row]:

@@ -1,7 +1,8 @@
 """The contract of what strangers may ask of the run history: pages, and connections that change nothing."""
 
+import json
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +12,7 @@ import db
 from db import api_keys, listing
 from db.listing import RunsWanted
 from db.readonly import read_only
+from db.schema import Event
 from tests.contracts.histories import NEW, NOW
 from tests.ops.web import filled
 
@@ -47,10 +49,10 @@ def test_pages_of_runs_join_whatever_is_asked_for(history, reader, tmp_path):
     names = filled.fill(history, tmp_path / "store")
     for wanted in (RunsWanted(), RunsWanted(purpose="forecast"), RunsWanted(until=filled.NOW - timedelta(hours=12))):
         with reader.connect() as connection:
-            whole = [row["id"] for row in listing.runs(connection, wanted, None, 100)]
+            whole = [name for name, _ in listing.runs(connection, wanted, None, 100)]
             pages, after = [], None
             while some := listing.runs(connection, wanted, after, 2):
-                pages += [row["id"] for row in some]
+                pages += [name for name, _ in some]
                 after = pages[-1]
         assert pages == whole and set(whole) <= set(names) and len(whole) > 4
 
@@ -58,11 +60,24 @@ def test_pages_of_runs_join_whatever_is_asked_for(history, reader, tmp_path):
 def test_a_run_is_told_with_its_documents_and_moments(history, reader, tmp_path):
     name = filled.fill(history, tmp_path / "store")[1]
     with reader.connect() as connection:
-        row = listing.run(connection, name)
-        together = listing.products_together(connection, name)
+        row = json.loads(listing.run(connection, name) or "")
         assert listing.run(connection, "nobody") is None
-    assert (row["spec"], row["init_time"]) == ({"members": 4, "product": "demo"}, filled.NOW - timedelta(hours=6))
-    assert (together["count"], together["bytes"]) == (7, 7 * len(filled.CONTENT))
+    assert (row["spec"], row["pinned_at"]) == ({"members": 4, "product": "demo"}, None)
+    assert row["init_time"] == f"{filled.NOW - timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}"
+    assert (row["products"]["count"], row["products"]["bytes"]) == (7, 7 * len(filled.CONTENT))
+    assert row["products"]["lead_times_hours"] == sorted(set(row["products"]["lead_times_hours"]))
+
+
+def test_what_the_database_writes_is_what_python_would_read(history, reader, run):
+    """Whatever stands in a column: quotes, line ends and other alphabets, a fraction of a second, nothing at all."""
+    at, message = NOW.replace(microsecond=120), 'failed:\n"ünì"\t\\ \u2028 x'
+    with db.writing(history) as session:
+        session.add(Event(run_id=run, at=at, kind="note", state=None, message=message))
+    with reader.connect() as connection:
+        mark, line = listing.events(connection, run, 0, 100)[-1]
+    found = json.loads(line)
+    assert (found["id"], found["kind"], found["state"], found["message"]) == (int(mark), "note", None, message)
+    assert datetime.fromisoformat(found["at"]) == at
 
 
 def test_a_key_is_verified_by_its_secret_alone(history):

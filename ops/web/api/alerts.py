@@ -1,5 +1,6 @@
 """Alerts: what people were told is wrong, and that it is right again."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -8,10 +9,11 @@ from fastapi.responses import Response
 from db import listing
 from ops.web import answers
 from ops.web.api import models
-from ops.web.context import Ctx
+from ops.web.api.paths import API
+from ops.web.context import context
 from ops.web.problems import documented
 
-router = APIRouter(prefix="/alerts", tags=["alerts"])
+router = APIRouter(prefix=f"{API}/alerts", tags=["alerts"])
 RUNBOOK = "docs/runbook.md"
 
 
@@ -22,11 +24,9 @@ RUNBOOK = "docs/runbook.md"
     response_model=models.AlertPage,
     responses=documented(422, 503),
 )
-def list_alerts(request: Request, ctx: Ctx, query: Annotated[models.AlertsQuery, Query()]) -> Response:
+async def list_alerts(request: Request, query: Annotated[models.AlertsQuery, Query()]) -> Response:
     """Alerts that pass all filters, the last raised first."""
-    with ctx.reader.connect() as connection:
-        rows = listing.alerts(
-            connection, is_open=query.open, kind=query.kind, before=query.after, limit=query.limit + 1
-        )
+    wanted = {"is_open": query.open, "kind": query.kind, "before": query.after}
+    rows = await context(request).read(partial(listing.alerts, **wanted, limit=query.limit + 1))
     rows = [row | {"runbook": f"{RUNBOOK}#{row['kind']}"} for row in rows]
     return answers.as_json(request, answers.page("alerts", rows, query.limit, "id"))

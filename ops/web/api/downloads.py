@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator
 from email.utils import format_datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from sqlalchemy import Connection
 
 from db import listing
 from ops.web.answers import NOT_MODIFIED, is_had
 from ops.web.api import models
-from ops.web.api.paths import RunName, named, none_of
+from ops.web.api.paths import API, RunName, of_run
 from ops.web.api.ranges import Span, Unsatisfiable, asked
-from ops.web.context import Ctx
+from ops.web.context import Ctx, context
 from ops.web.problems import documented
 from publish.stores import Store
 
-router = APIRouter(prefix="/runs/{run}/products", tags=["products"])
+router = APIRouter(prefix=f"{API}/runs/{{run}}/products", tags=["products"])
 
 BLOCK = 1 << 20
 SANDBOX = "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
@@ -40,9 +42,9 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses={200: {"description": "Its size, type and ETag."}, **documented(404, 422, 503)},
 )
-def head_product(request: Request, ctx: Ctx, run: RunName, key: ProductKey) -> Response:
+async def head_product(request: Request, run: RunName, key: ProductKey) -> Response:
     """What GET would tell, without the content; the ETag is the SHA-256."""
-    row = _row(ctx, run, key)
+    row = await context(request).read(partial(_row, run=run, key=key))
     headers = _headers(row)
     if is_had(request, headers["etag"]):
         return Response(status_code=NOT_MODIFIED, headers=headers)
@@ -58,7 +60,8 @@ def head_product(request: Request, ctx: Ctx, run: RunName, key: ProductKey) -> R
 )
 def get_product(request: Request, ctx: Ctx, run: RunName, key: ProductKey) -> Response:
     """The bytes, or those of one range (`Range: bytes=…`, `If-Range`); or a redirection to the store that has them."""
-    row = _row(ctx, run, key)
+    with ctx.reader.connect() as connection:
+        row = _row(connection, run, key)
     headers = _headers(row)
     if is_had(request, headers["etag"]):
         return Response(status_code=NOT_MODIFIED, headers=headers)
@@ -73,10 +76,8 @@ def get_product(request: Request, ctx: Ctx, run: RunName, key: ProductKey) -> Re
     return _streamed(store, row, headers, span)
 
 
-def _row(ctx: Ctx, run: str, key: str) -> dict[str, Any]:
-    with ctx.reader.connect() as connection:
-        run_id = named(connection, run)
-        row = listing.product(connection, run_id, key) or next(iter(none_of(connection, run_id)), None)
+def _row(connection: Connection, run: str, key: str) -> dict[str, Any]:
+    run_id, row = of_run(run, partial(listing.product, key=key))(connection)
     if row is None:
         raise HTTPException(404, f"run {run_id} has no product {key!r}")
     if row["deleted_at"] is not None:

@@ -1,5 +1,6 @@
 """Orders: cycles that somebody asked for, which a daemon carries out when nothing that is due waits."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,11 +11,12 @@ from db import listing, orders
 from db.schema import ApiKey
 from ops.web import answers
 from ops.web.api import models
-from ops.web.context import Ctx
+from ops.web.api.paths import API
+from ops.web.context import Ctx, context
 from ops.web.keys import Scope, holder_of
 from ops.web.problems import documented
 
-router = APIRouter(prefix="/orders", tags=["orders"])
+router = APIRouter(prefix=f"{API}/orders", tags=["orders"])
 
 
 @router.get(
@@ -24,10 +26,9 @@ router = APIRouter(prefix="/orders", tags=["orders"])
     response_model=models.OrderList,
     responses=documented(422, 503),
 )
-def list_orders(request: Request, ctx: Ctx, query: Annotated[models.OrdersQuery, Query()]) -> Response:
+async def list_orders(request: Request, query: Annotated[models.OrdersQuery, Query()]) -> Response:
     """Orders and how far each is, the newest cycle first."""
-    with ctx.reader.connect() as connection:
-        rows = listing.orders(connection, only_open=query.only_open, limit=query.limit)
+    rows = await context(request).read(partial(listing.orders, only_open=query.only_open, limit=query.limit))
     return answers.as_json(request, {"orders": rows})
 
 

@@ -1,6 +1,7 @@
 """Names in addresses."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import HTTPException, Path
 from sqlalchemy import Connection
@@ -8,7 +9,9 @@ from sqlalchemy import Connection
 from db import listing
 from ops.web.api import models
 
+API = "/api/v1"
 LATEST = "latest"
+Found = TypeVar("Found")
 
 RunName = Annotated[
     models.Name,
@@ -39,7 +42,17 @@ def no_run(run_id: str) -> HTTPException:
     return HTTPException(404, f"there is no run {run_id!r}: /api/v1/runs lists those there are")
 
 
-def none_of(connection: Connection, run_id: str) -> list[listing.Row]:
-    """No rows, of a run that there is: looked for only when nothing of it was found. Raises a 404."""
-    require(connection, run_id)
-    return []
+def of_run(name: str, ask: Callable[[Connection, str], Found]) -> Callable[[Connection], tuple[str, Found]]:
+    """A function of a connection: a run's own name, and what is found of it.
+
+    Only when nothing is found it looks whether there is such a run, and raises a 404 if there is none.
+    """
+
+    def asked(connection: Connection) -> tuple[str, Found]:
+        run_id = named(connection, name)
+        found = ask(connection, run_id)
+        if not found:
+            require(connection, run_id)
+        return run_id, found
+
+    return asked

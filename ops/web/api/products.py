@@ -1,19 +1,21 @@
 """What a run has published: listed."""
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from pydantic_core import to_json
 
 from db import listing
 from ops.web import answers
 from ops.web.api import models
-from ops.web.api.paths import RunName, named, none_of
-from ops.web.context import Ctx
+from ops.web.api.paths import API, RunName, of_run
+from ops.web.context import context
 from ops.web.problems import documented
 
-router = APIRouter(prefix="/runs/{run}/products", tags=["products"])
+router = APIRouter(prefix=f"{API}/runs/{{run}}/products", tags=["products"])
 
 
 @router.get(
@@ -23,21 +25,19 @@ router = APIRouter(prefix="/runs/{run}/products", tags=["products"])
     response_model=models.ProductPage,
     responses=documented(404, 422, 503),
 )
-def list_products(
-    request: Request, ctx: Ctx, run: RunName, query: Annotated[models.ProductsQuery, Query()]
-) -> Response:
+async def list_products(request: Request, run: RunName, query: Annotated[models.ProductsQuery, Query()]) -> Response:
     """Products that pass all filters and are in the store, by key."""
-    with ctx.reader.connect() as connection:
-        run_id = named(connection, run)
-        rows = listing.products(
-            connection,
-            run_id,
-            kind=query.kind,
-            lead_time_hours=query.lead_time_hours,
-            after=query.after,
-            limit=query.limit + 1,
-        ) or none_of(connection, run_id)
-    here = f"{request.scope.get('root_path', '')}/api/v1/runs/{quote(run_id, safe='')}/products/"
-    for row in rows:
-        row["href"] = here + quote(row["key"])
-    return answers.as_json(request, {"run": run_id, **answers.page("products", rows, query.limit, "key")})
+    wanted = {"kind": query.kind, "lead_time_hours": query.lead_time_hours, "after": query.after}
+    run_id, rows = await context(request).read(of_run(run, partial(listing.products, **wanted, limit=query.limit + 1)))
+    here = f"{request.scope.get('root_path', '')}{API}/runs/{quote(run_id, safe='')}/products/"
+    return answers.written(request, answers.written_page("products", _linked(rows, here), query.limit, run=run_id))
+
+
+def _linked(rows: list[listing.Line], here: str) -> list[listing.Line]:
+    """The products with the address of each one's content. All keys are quoted at once: that costs as much as one."""
+    addresses = quote("\n".join(key for key, _ in rows), safe="/\n").split("\n")
+    begin = to_json(here).decode()[:-1]
+    return [
+        (key, f'{document[:-1]},"href":{begin}{address}"}}')
+        for (key, document), address in zip(rows, addresses, strict=bool(rows))
+    ]

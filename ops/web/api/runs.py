@@ -1,6 +1,7 @@
 """Runs: listed, shown, their history, the end of their log; cancelled and retried with a key."""
 
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,26 +15,23 @@ from db.listing import RunsWanted
 from db.schema import ApiKey
 from ops.web import answers
 from ops.web.api import models
-from ops.web.api.paths import RunName, named, no_run, none_of, require
-from ops.web.context import Context, Ctx
+from ops.web.api.paths import API, RunName, named, no_run, of_run, require
+from ops.web.context import Context, Ctx, context
 from ops.web.keys import Scope, holder_of
 from ops.web.logs import tail
 from ops.web.problems import documented
 
-router = APIRouter(prefix="/runs", tags=["runs"])
-
-ATTEMPTS, WORKERS, ROWS = 200, 50, 500
+router = APIRouter(prefix=f"{API}/runs", tags=["runs"])
 
 
 @router.get(
     "", summary="List runs", operation_id="listRuns", response_model=models.RunPage, responses=documented(422, 503)
 )
-def list_runs(request: Request, ctx: Ctx, query: Annotated[models.RunsQuery, Query()]) -> Response:
+async def list_runs(request: Request, query: Annotated[models.RunsQuery, Query()]) -> Response:
     """Runs that pass all filters, the newest cycle first."""
     wanted = RunsWanted(query.state, query.model, query.purpose, query.since, query.until)
-    with ctx.reader.connect() as connection:
-        rows = listing.runs(connection, wanted, query.after, query.limit + 1)
-    return answers.as_json(request, answers.page("runs", rows, query.limit, "id"))
+    rows = await context(request).read(partial(listing.runs, wanted=wanted, after=query.after, limit=query.limit + 1))
+    return answers.written(request, answers.written_page("runs", rows, query.limit))
 
 
 @router.get(
@@ -43,24 +41,17 @@ def list_runs(request: Request, ctx: Ctx, query: Annotated[models.RunsQuery, Que
     response_model=models.RunDetail,
     responses=documented(404, 422, 503),
 )
-def show_run(request: Request, ctx: Ctx, run: RunName) -> Response:
+async def show_run(request: Request, run: RunName) -> Response:
     """Its plan, stages and attempts, processes, inputs, members lost, and its products together."""
-    with ctx.reader.connect() as connection:
-        return answers.as_json(request, _detail(connection, named(connection, run)))
+    return answers.written(request, await context(request).read(partial(_document, run=run)))
 
 
-def _detail(connection: Connection, run_id: str) -> dict[str, Any]:
-    row = listing.run(connection, run_id)
-    if row is None:
+def _document(connection: Connection, run: str) -> bytes:
+    run_id = named(connection, run)
+    found = listing.run(connection, run_id)
+    if found is None:
         raise no_run(run_id)
-    return row | {
-        "stages": listing.stages(connection, run_id),
-        "attempts": listing.attempts(connection, run_id, ATTEMPTS),
-        "workers": listing.workers(connection, run_id, WORKERS),
-        "inputs": listing.inputs(connection, run_id, ROWS),
-        "member_losses": listing.losses(connection, run_id, ROWS),
-        "products": listing.products_together(connection, run_id),
-    }
+    return found.encode()
 
 
 @router.get(
@@ -70,12 +61,12 @@ def _detail(connection: Connection, run_id: str) -> dict[str, Any]:
     response_model=models.EventPage,
     responses=documented(404, 422, 503),
 )
-def list_events(request: Request, ctx: Ctx, run: RunName, query: Annotated[models.EventsQuery, Query()]) -> Response:
+async def list_events(request: Request, run: RunName, query: Annotated[models.EventsQuery, Query()]) -> Response:
     """Every change of state and everything worth telling, in order."""
-    with ctx.reader.connect() as connection:
-        run_id = named(connection, run)
-        rows = listing.events(connection, run_id, query.after, query.limit + 1) or none_of(connection, run_id)
-    return answers.as_json(request, answers.page("events", rows, query.limit, "id"))
+    _, rows = await context(request).read(
+        of_run(run, partial(listing.events, after=query.after, limit=query.limit + 1))
+    )
+    return answers.written(request, answers.written_page("events", rows, query.limit, int))
 
 
 @router.get(
@@ -141,6 +132,6 @@ def _known(ctx: Context, run: str) -> str:
 
 
 def _changed(ctx: Context, run_id: str) -> dict[str, Any]:
-    with ctx.reader.connect() as connection:
-        row = listing.run(connection, run_id) or {}
-    return {"run": run_id, "state": row["state"], "next_try_at": row["next_try_at"]}
+    with db.reading(ctx.reader) as session:
+        found = runs.get(session, run_id)
+    return {"run": run_id, "state": found.state, "next_try_at": found.next_try_at}

@@ -5,16 +5,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy import Connection
 
 import db
 from db import listing
 from ops.web import answers
 from ops.web.api import models
-from ops.web.context import Ctx
+from ops.web.api.paths import API
+from ops.web.context import Ctx, context
 from ops.web.pages import front, upcoming
 from ops.web.problems import documented
 
-router = APIRouter(tags=["status"])
+router = APIRouter(prefix=API, tags=["status"])
 
 
 @router.get(
@@ -24,16 +26,18 @@ router = APIRouter(tags=["status"])
     response_model=models.Status,
     responses=documented(503),
 )
-def show_status(request: Request, ctx: Ctx) -> Response:
+async def show_status(request: Request) -> Response:
     """The newest forecast, the runs that are not over, alerts and orders that are open, daemons."""
-    with ctx.reader.connect() as connection:
-        found = {
-            "latest": listing.latest(connection),
-            "unfinished": listing.unfinished(connection, limit=20),
-            **listing.open_counts(connection),
-            "daemons": listing.daemons(connection, limit=20),
-        }
-    return answers.as_json(request, found)
+    return answers.as_json(request, await context(request).read(_status))
+
+
+def _status(connection: Connection) -> dict[str, Any]:
+    return {
+        "latest": listing.latest(connection),
+        "unfinished": listing.unfinished(connection, limit=20),
+        **listing.open_counts(connection),
+        "daemons": listing.daemons(connection, limit=20),
+    }
 
 
 @router.get(

@@ -54,7 +54,7 @@ def _error(request: Request, status: int, title: str, message: str) -> Response:
     return page(request, "error.html", status, title=title, message=message)
 
 
-router = APIRouter(route_class=PageRoute, default_response_class=Response)
+router = APIRouter(route_class=PageRoute, default_response_class=Response, include_in_schema=False)
 
 
 def _probe(request: Request, context: Ctx) -> system.StoreProbe:
