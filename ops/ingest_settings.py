@@ -9,6 +9,8 @@ from ingest.modes import Mode
 from ops.section import Section
 
 FeedName = Literal["gfs", "ecmwf", "era5"]
+CHAINS: dict[str, tuple[FeedName, ...]] = {"gfs": ("gfs",), "ecmwf": ("ecmwf", "gfs"), "era5": ("era5",)}
+"""Feeds of each source, in order of preference."""
 
 
 class IngestSettings(Section):

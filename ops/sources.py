@@ -15,11 +15,8 @@ from ops.arrivals import Arrivals
 from ops.clock import Clock
 from ops.config import Settings
 from ops.errors import ConfigurationError
-from ops.ingest_settings import FeedName
+from ops.ingest_settings import CHAINS, FeedName
 from ops.progress import OnFetch
-
-CHAINS: dict[str, tuple[FeedName, ...]] = {"gfs": ("gfs",), "ecmwf": ("ecmwf", "gfs"), "era5": ("era5",)}
-"""Feeds of each source, in order of preference."""
 
 _LOOKBACK = {"era5": timedelta(days=10)}
 

@@ -11,7 +11,7 @@ from ops import timetable
 from ops.alerting.scene import LOOK_BACK, Finding, Rule, Scene, cycle_name, hour, span
 from ops.alerts import Kind
 from ops.config import Settings
-from ops.sources import CHAINS
+from ops.ingest_settings import CHAINS
 
 
 def feeds(settings: Settings) -> tuple[str, ...]:

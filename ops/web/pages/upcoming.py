@@ -12,7 +12,7 @@ from db.schema import Arrival
 from db.states import RunState
 from ops import timetable
 from ops.config import Settings
-from ops.sources import CHAINS
+from ops.ingest_settings import CHAINS
 
 COUNT = 3
 """Cycles to come that are shown."""

@@ -1,5 +1,8 @@
 """What holds for every answer of the application, and the server around it."""
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 
@@ -31,6 +34,13 @@ def test_a_server_in_a_thread_answers_until_it_is_stopped(settings, engine, cloc
     server.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{web.port}/healthz")
+
+
+def test_a_server_loads_nothing_that_only_forecasts_need():
+    heavy = {"jax", "matplotlib", "numpy", "pandas", "xarray"}
+    code = f"import sys, ops.web.server; sys.exit(' '.join({heavy} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
 
 
 def test_a_second_server_on_a_port_says_that_it_is_taken(settings, engine, clock):
