@@ -48,8 +48,8 @@ def _history(settings: "Settings", stop: "StopRequest") -> "Iterator[Engine | No
     import db
     from db import migrate
     from ops import history, log
-    from ops.daemon.systemd import Systemd
     from ops.errors import HistoryUnavailable
+    from ops.systemd import Systemd
 
     try:
         engine = db.engine(settings.database.url.get_secret_value())

@@ -19,8 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 import db
 from ops import counters, log
 from ops.clock import Clock, Monotonic
-from ops.daemon.systemd import Systemd
 from ops.scheduler import Scheduler
+from ops.systemd import Systemd
 
 LOOK_SECONDS = 10.0
 STEP = timedelta(seconds=2)

@@ -19,6 +19,8 @@ from ops import log
 from ops.clock import utc_now
 from ops.config import Settings
 from ops.errors import RunFailed
+from ops.systemd import Systemd
+from ops.web import lifesign
 from ops.web.app import create
 from ops.web_settings import WebSettings
 
@@ -65,10 +67,36 @@ def run(settings: Settings, listener: socket.socket) -> None:
     config = configuration(functools.partial(served, settings), settings.web, factory=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _nothing)
-    if settings.web.processes > 1:
-        Multiprocess(config, [listener]).run()
-    else:
-        uvicorn.Server(config).run([listener])
+    systemd, address = Systemd(), url(settings.web)
+    with lifesign.given(systemd, address):
+        if settings.web.processes > 1:
+            _Processes(config, listener, systemd).run()
+        else:
+            _Process(config, systemd).run([listener])
+
+
+class _Process(uvicorn.Server):
+    """One that tells the service manager when a signal ends it."""
+
+    def __init__(self, config: uvicorn.Config, systemd: Systemd) -> None:
+        super().__init__(config)
+        self._systemd = systemd
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._systemd.stopping()
+        super().handle_exit(sig, frame)
+
+
+class _Processes(Multiprocess):
+    """Several that tell the service manager when they are to end."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, systemd: Systemd) -> None:
+        super().__init__(config, [listener])
+        self._systemd = systemd
+
+    def terminate_all(self) -> None:
+        self._systemd.stopping()
+        super().terminate_all()
 
 
 def _nothing(_number: int, _frame: Any) -> None:

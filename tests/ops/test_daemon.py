@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from db.schema import Run
 from tests.failure.worker import MISHAP
 from tests.failure.workers import until
 from tests.ops.fakes import choices, save_model
+from tests.ops.managers import Manager
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
 PATIENCE = 240.0
@@ -40,13 +40,10 @@ class Site:
         self.daemons: list[subprocess.Popen[bytes]] = []
         migrate.upgrade_engine(self.engine)
         save_model(Path(str(chosen["paths.models"])))
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(str(directory / "notify"))
-        self.manager.settimeout(0.0)
-        self.told: list[str] = []
+        self.manager = Manager(directory)
 
     def daemon(self, **mishap: Any) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"NOTIFY_SOCKET": str(self.directory / "notify"), MISHAP: json.dumps(mishap)}
+        environment = os.environ | {"NOTIFY_SOCKET": self.manager.address, MISHAP: json.dumps(mishap)}
         command = [sys.executable, "-m", "tests.ops.daemon_program", str(self.config)]
         log = (self.directory / f"daemon-{len(self.daemons)}.log").open("wb")
         started = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -65,18 +62,11 @@ class Site:
         """The run, once it is in this state."""
 
         def look() -> Run | None:
-            self.listen()
+            self.manager.listen()
             run = self.run()
             return run if run is not None and run.state == state else None
 
         return until(look, PATIENCE, self.complaint)
-
-    def listen(self) -> None:
-        while True:
-            try:
-                self.told.append(self.manager.recv(4096).decode())
-            except BlockingIOError:
-                return
 
     def complaint(self) -> str:
         run = self.run()
@@ -88,11 +78,11 @@ class Site:
         daemon.send_signal(signal.SIGTERM)
 
         def look() -> bool:
-            self.listen()
+            self.manager.listen()
             return daemon.poll() is not None
 
         until(look, PATIENCE, self.complaint)
-        self.listen()
+        self.manager.listen()
         return daemon.returncode
 
     def close(self) -> None:
@@ -129,15 +119,15 @@ def test_a_daemon_carries_orders_out_drains_on_sigterm_and_the_next_one_goes_on(
     assert (done.id, done.failures, attempts(site, done)) == (left.id, 0, 2)
     until(lambda: _all_published(site), PATIENCE, site.complaint)
     assert site.end(second) == 0
-    assert site.told.count("READY=1") == site.told.count("STOPPING=1") == 2
-    assert "WATCHDOG=1" in site.told
-    assert any(line.startswith("STATUS=1 of 1 workers busy") and done.id in line for line in site.told)
+    assert site.manager.told.count("READY=1") == site.manager.told.count("STOPPING=1") == 2
+    assert "WATCHDOG=1" in site.manager.told
+    assert any(line.startswith("STATUS=1 of 1 workers busy") and done.id in line for line in site.manager.told)
     with db.reading(site.engine) as session:
         assert [one.stopped_at is not None for one in daemons.search(session)] == [True, True]
 
 
 def _all_published(site: Site) -> bool:
-    site.listen()
+    site.manager.listen()
     with db.reading(site.engine) as session:
         return all(one.order.outcome == "published" for one in orders.search(session, only_open=False))
 

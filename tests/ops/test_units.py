@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from ops.cli import app
+from ops.web.lifesign import LONGEST_ANSWER_SECONDS
+from ops.web_settings import WebSettings
 from tests.servers import require_server
 
 GREATEST_EXPOSURE = 3.0
@@ -93,6 +95,13 @@ def test_the_daemon_tells_systemd_how_it_is_and_has_the_time_to_drain(units):
     assert daemon["KillMode"] == ["mixed"]
     assert daemon["OOMPolicy"] == ["continue"]
     assert daemon["TimeoutStopSec"] == ["30min"]
+
+
+def test_the_server_tells_systemd_when_it_answers_and_that_it_still_does(units):
+    server = Unit(units / "sigmacast-web.service")
+    assert (server["Type"], server["NotifyAccess"]) == (["notify"], ["main"])
+    assert int(server["WatchdogSec"][0]) > LONGEST_ANSWER_SECONDS
+    assert int(server["TimeoutStopSec"][0]) > WebSettings().drain_seconds
 
 
 def test_all_units_confine_what_they_start_alike(units):

@@ -1,8 +1,23 @@
 """What systemd is told, in its own protocol (sd_notify(3)); nothing where no service manager listens."""
 
+import os
+
 import sdnotify
 
 GRACE_MICROSECONDS = 60_000_000
+
+
+def watchdog_seconds() -> float | None:
+    """How long this process may be silent before it is taken for hung [s]; None when nobody watches it."""
+    watched, microseconds = os.environ.get("WATCHDOG_PID"), os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdecimal() or int(microseconds) == 0 or watched not in (None, str(os.getpid())):
+        return None
+    return int(microseconds) / 1e6
+
+
+def is_listening() -> bool:
+    """Whether a service manager is there to be told."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
 
 
 class Systemd:
@@ -13,7 +28,7 @@ class Systemd:
         self._status = ""
 
     def ready(self) -> None:
-        """The daemon does its work."""
+        """The service does its work."""
         self._notifier.notify("READY=1")
 
     def alive(self) -> None:
@@ -27,7 +42,7 @@ class Systemd:
             self._notifier.notify(f"STATUS={text}")
 
     def stopping(self) -> None:
-        """The daemon drains."""
+        """The service ends what it has begun, and then itself."""
         self._notifier.notify("STOPPING=1")
 
     def patience(self) -> None:
