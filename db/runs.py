@@ -249,6 +249,11 @@ def is_sealed(session: Session, run_id: str) -> bool:
     return session.scalar(select(Event.id).where(Event.run_id == run_id, Event.kind == SEALED).limit(1)) is not None
 
 
+def sealed() -> ColumnElement[bool]:
+    """The condition that the manifest of a run is, or may be, in the store."""
+    return select(Event.id).where(Event.run_id == Run.id, Event.kind == SEALED).correlate(Run).exists()
+
+
 def tell(
     session: Session,
     run_id: str,

@@ -100,6 +100,12 @@ def outdated(session: Session, before: datetime, waiting_since: datetime) -> Seq
     return session.scalars(query.where(Run.id.not_in(ordered))).all()
 
 
+def sealed(session: Session, before: datetime) -> Sequence[str]:
+    """Names of runs of cycles before a moment that wait for their next try, and whose manifest may be in the store."""
+    query = select(Run.id).where(Run.init_time < before, Run.state.in_(WAITING), Run.next_try_at.is_not(None))
+    return session.scalars(query.where(runs.sealed())).all()
+
+
 def give_up(session: Session, run: Run, reason: str, now: datetime) -> None:
     """Try a run no more: one that failed stays so, another is cancelled, unless it is sealed."""
     if runs.is_sealed(session, run.id):

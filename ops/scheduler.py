@@ -8,7 +8,7 @@ and some daemon starts a worker again. Should two workers be started all the sam
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, or_, select
 from sqlalchemy.orm import Session
 
 import db
@@ -55,6 +55,7 @@ class Scheduler:
         self._watch = LeaseWatch(self._lease, monotonic, is_dead)
         self._hands = Hands(launcher)
         self._running: Sequence[Run] = ()
+        self._sealed: Sequence[str] = ()
         self._last_beat = float("-inf")
 
     @property
@@ -104,7 +105,7 @@ class Scheduler:
             raise
 
     def _beat(self) -> None:
-        """A sign of life, now and then; with it, runs that are too old are given up."""
+        """A sign of life, now and then; with it, runs that are too old are given up, but for those that are sealed."""
         if self._monotonic() - self._last_beat < self._lease.total_seconds() / BEATS_PER_LEASE:
             return
         now, old = self._clock(), timedelta(hours=self._settings.catch_up_hours)
@@ -114,6 +115,7 @@ class Scheduler:
                 tries.keep(session, self._hands.run_ids, now + self._lease)
             for run in tries.outdated(session, now - old, now - old):
                 tries.give_up(session, run, f"its cycle is older than daemon.catch_up_hours, {old}", now)
+            self._sealed = tries.sealed(session, now - old)
             self._close_orders(session, now)
         self._last_beat = self._monotonic()
 
@@ -209,10 +211,11 @@ class Scheduler:
                 yield self._job(run, self._plans.with_options(order)), True
 
     def _due(self, session: Session) -> list[Run]:
-        """Runs of wanted cycles that are ready, as they are configured here, the newest cycle first."""
+        """Runs of wanted cycles, and sealed ones, that are ready, as they are configured here, the newest cycle first."""
         now = self._clock()
         cycles = timetable.wanted(self._settings.cycles, timedelta(hours=self._settings.catch_up_hours), now)
-        ready = select(Run).where(Run.init_time.in_(cycles), tries.is_ready(now)).order_by(Run.init_time.desc())
+        wanted = or_(Run.init_time.in_(cycles), Run.id.in_(self._sealed))
+        ready = select(Run).where(wanted, tries.is_ready(now)).order_by(Run.init_time.desc())
         mine = [run for run in session.scalars(ready) if run.model_hash == self._plans.model_hash]
         return [run for run in mine if run.config_hash == self._plans.of(run.init_time).plan.identity.config_hash]
 

@@ -124,12 +124,16 @@ class Feed:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of a worker: it ends well after `lasts`, or so much later it fails, dies or stops answering."""
+    """What becomes of a worker: it ends well after `lasts`, or so much later it fails, dies or stops answering.
+
+    `seals` has it die with everything published but the manifest.
+    """
 
     lasts: timedelta = 90 * MINUTE
     fails_after: timedelta | None = None
     dies_after: timedelta | None = None
     hangs_after: timedelta | None = None
+    seals: bool = False
 
 
 class Host:
@@ -246,6 +250,8 @@ class Worker:
             runs.transition(session, self.run_id, RunState.RUNNING, now, token=self.lease.token)
         leases.renew(session, self.lease, now, long)
         if self.fate.dies_after is not None and age >= self.fate.dies_after:
+            if self.fate.seals:
+                runs.seal(session, self.run_id, now)
             self.end(-9, Kind.FAILED, "killed by SIGKILL from outside")
         elif self.fate.fails_after is not None and age >= self.fate.fails_after:
             self._finish(session, RunState.FAILED, 1, Kind.FAILED, error="no analysis looks like this")

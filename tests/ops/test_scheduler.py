@@ -250,3 +250,41 @@ def test_a_worker_that_hangs_before_it_takes_its_run_is_killed_and_followed_by_a
     world.plan = lambda job: next(fates, Fate()) if job.cycle == FIRST else Fate()
     world.run_until(FIRST + 9 * HOUR)
     assert (world.published[FIRST], started(world).count(FIRST)) == (1, 2)
+
+
+@pytest.fixture
+def quiet_world(tmp_path) -> World:
+    """One cycle a day, which is too old after half a day."""
+    options = {"daemon__cycles": (0,), "daemon__catch_up_hours": 12, "worker__runs": 2}
+    return World(tmp_path, fast(db.engine(f"sqlite:///{tmp_path}/history.db")), **options)
+
+
+@pytest.mark.parametrize(("seals", "state"), [(True, "published"), (False, "failed")])
+def test_a_run_of_an_old_cycle_is_given_up_unless_its_manifest_may_be_in_the_store(quiet_world, seals, state):
+    world = quiet_world
+    host = world.host("a")
+    world.plan = lambda job: Fate(dies_after=20 * MINUTE, seals=seals)
+    world.run_until(FIRST + 4.75 * HOUR)
+    host.crash()
+    world.plan = lambda job: Fate(lasts=10 * MINUTE)
+    world.now = FIRST + 1.6 * DAY
+    host.boot()
+    for _ in range(4):
+        world.pass_time(HOUR)
+    found = row(world, FIRST)
+    assert (found.state, found.next_try_at, world.published[FIRST]) == (state, None, int(seals)), told(world, found.id)
+
+
+def test_a_sealed_run_that_was_left_to_people_is_gone_on_with_when_they_say_so(quiet_world):
+    world = quiet_world
+    host = world.host("a")
+    world.plan = lambda job: Fate(dies_after=10 * MINUTE, seals=True)
+    world.run_until(FIRST + 6 * HOUR)
+    assert (row(world, FIRST).state, row(world, FIRST).next_try_at) == ("failed", None)
+    world.plan = lambda job: Fate(lasts=10 * MINUTE)
+    world.now = FIRST + 1.6 * DAY
+    with db.writing(world.engine) as session:
+        runs.try_again(session, row(world, FIRST).id, host.clock(), "mended")
+    for _ in range(4):
+        world.pass_time(HOUR)
+    assert (row(world, FIRST).state, world.published[FIRST]) == ("published", 1)
