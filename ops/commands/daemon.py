@@ -13,10 +13,9 @@ from ops.commands.options import ConfigFile, settings_from
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from db.daemons import Identity
     from ops.config import Settings
-    from ops.daemon.service import Service, StopRequest
-
-DATABASE_PAUSE_SECONDS = 2.0
+    from ops.daemon.service import Service
 
 
 def daemon(config: ConfigFile = None) -> None:
@@ -25,55 +24,55 @@ def daemon(config: ConfigFile = None) -> None:
 
 
 def serve(config: Path | None, program: Sequence[str] | None = None) -> None:
-    """Work until SIGTERM or SIGINT; `program` is called for workers in place of the usual one."""
+    """Work until SIGTERM or SIGINT; `program` is called for workers in place of the usual one.
+
+    Raises HistoryUnavailable for a database that is none, and for tables of another version; one that does not answer
+    is waited for, while pages and alerts tell of it.
+    """
     from ops import log
     from ops.daemon.service import StopRequest
+    from ops.daemon.waiting import wait_for
 
-    settings, stop = settings_from(config), StopRequest()
-    with stop.heard(), ExitStack() as stack:
-        engine = stack.enter_context(_history(settings, stop))
-        if engine is None:
-            return
-        service = _service(stack, settings, config, engine, program)
-        service.run(stop)
+    settings, stop, identity = settings_from(config), StopRequest(), _identity()
+    with stop.heard(), log.bound(daemon=identity.id), ExitStack() as stack:
+        engine = stack.enter_context(_history(settings))
+        _company(stack, settings, engine)
+        if wait_for(engine, stop):
+            _service(settings, config, engine, identity, program).run(stop)
         log.get().info("the daemon has stopped")
 
 
 @contextmanager
-def _history(settings: "Settings", stop: "StopRequest") -> "Iterator[Engine | None]":
-    """The run history, waited for if it does not answer; None when the stop was asked for before it did.
-
-    Raises HistoryUnavailable for an address that is none, and for tables of another version.
-    """
+def _history(settings: "Settings") -> "Iterator[Engine]":
+    """The engine of a run history that need not answer yet. Raises HistoryUnavailable for an address that is none."""
     import db
-    from db import migrate
-    from ops import history, log
     from ops.errors import HistoryUnavailable
-    from ops.systemd import Systemd
 
     try:
         engine = db.engine(settings.database.url.get_secret_value())
     except (db.DatabaseError, OSError) as error:
         raise HistoryUnavailable(f"the run history cannot be opened: {error}") from error
-    systemd, told = Systemd(), False
     try:
-        while complaint := migrate.reachable(engine):
-            if not told:
-                log.get().error("the run history does not answer; waiting for it", reason=db.masked_url(complaint))
-                systemd.ready()
-            told = True
-            systemd.alive()
-            if stop.wait(DATABASE_PAUSE_SECONDS):
-                yield None
-                return
-        history.ready(engine)
         yield engine
     finally:
         engine.dispose()
 
 
+def _company(stack: ExitStack, settings: "Settings", engine: "Engine") -> None:
+    """What works beside the daemon, with a run history or without: pages, and the delivery of alerts."""
+    from ops import alerting
+    from ops.clock import utc_now
+
+    _web(stack, settings, engine)
+    stack.enter_context(alerting.telling(engine, settings.alerts, utc_now))
+
+
 def _service(
-    stack: ExitStack, settings: "Settings", config: Path | None, engine: "Engine", program: Sequence[str] | None
+    settings: "Settings",
+    config: Path | None,
+    engine: "Engine",
+    identity: "Identity",
+    program: Sequence[str] | None,
 ) -> "Service":
     from ops import alerting, log
     from ops.clock import utc_now
@@ -83,8 +82,7 @@ def _service(
     from ops.executors.local import PROGRAM, LocalLauncher
     from ops.scheduler import Scheduler
 
-    identity, plans = _identity(), Plans(settings, config)
-    stack.enter_context(log.bound(daemon=identity.id))
+    plans = Plans(settings, config)
     launcher = LocalLauncher(engine, settings.worker, settings.paths, program=program or PROGRAM)
     scheduler = Scheduler(engine, plans, launcher, identity, utc_now, time.monotonic)
     source = watched(settings, engine, utc_now)
@@ -93,13 +91,11 @@ def _service(
             "no cycles come from this source by themselves: only orders are run", name=settings.source.name
         )
     look = Lookout(engine, plans, source, utc_now, time.monotonic).look if source else None
-    _web(stack, settings, engine)
-    stack.enter_context(alerting.telling(engine, settings.alerts, utc_now))
     chores = [launcher.settle, partial(alerting.evaluate, engine, settings, utc_now)]
     return Service(scheduler, look, chores, utc_now, settings.daemon.tick_seconds)
 
 
-def _identity():
+def _identity() -> "Identity":
     import socket
     from importlib.metadata import version
     from uuid import uuid4

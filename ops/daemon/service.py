@@ -27,6 +27,7 @@ STEP = timedelta(seconds=2)
 """A clock that goes ahead or behind by more than this, between two looks at it, was set."""
 LAST_WORDS_SECONDS = 30.0
 """How long a daemon whose workers have ended waits for a run history that is away."""
+AWAY = "waiting for the run history, which does not answer"
 DATABASE_ERRORS = (SQLAlchemyError, db.DatabaseError)
 
 
@@ -105,7 +106,8 @@ class Timer:
 class Service:
     """Ticks and looks until a signal comes, then drains.
 
-    `look` is None where no source is watched; `chores` are called after each tick and never raise.
+    `look` is None where no source is watched; `chores` are called after each tick that the history answered, and never
+    raise.
     """
 
     def __init__(
@@ -161,8 +163,8 @@ class Service:
             return
         else:
             self._history_is_back()
-        for chore in self._chores:
-            chore()
+            for chore in self._chores:
+                chore()
         self._systemd.alive()
 
     def look(self) -> None:
@@ -181,7 +183,7 @@ class Service:
             reason = db.masked_url(" ".join(str(error).split()))[:300]
             log.get().error("the run history does not answer; the daemon waits for it", reason=reason)
         self._history_answers = False
-        self._systemd.status("waiting for the run history, which does not answer")
+        self._systemd.status(AWAY)
 
     def _history_is_back(self) -> None:
         if not self._history_answers:
@@ -190,7 +192,10 @@ class Service:
         self._systemd.status(self._scheduler.status)
 
     def _drain(self, stop: StopRequest) -> None:
-        """Have the workers stop at their windows and note it; a second signal kills them."""
+        """Have the workers stop at their windows and note it; a second signal kills them.
+
+        A history that is away is waited for only where an end is to be noted.
+        """
         log.get().info("the daemon stops: workers save their windows")
         patience = time.monotonic() + LAST_WORDS_SECONDS
         while True:
@@ -201,6 +206,8 @@ class Service:
                     return
             except DATABASE_ERRORS as error:
                 self._history_is_away(error)
+                if self._scheduler.is_settled:
+                    return
             if self._scheduler.has_workers:
                 patience = time.monotonic() + LAST_WORDS_SECONDS
             elif time.monotonic() > patience:

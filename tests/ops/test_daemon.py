@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -19,10 +20,19 @@ from sqlalchemy.engine import make_url
 import db
 from db import daemons, migrate, orders, runs, workers
 from db.schema import Run
+from ops.daemon.service import AWAY
 from tests.failure.worker import MISHAP
 from tests.failure.workers import until
 from tests.ops.fakes import choices, save_model
 from tests.ops.managers import Manager
+from tests.servers import (
+    PostgresServer,
+    free_port,
+    postgresql_program,
+    require_server,
+    started,
+    temporary_directory,
+)
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
 PATIENCE = 240.0
@@ -37,6 +47,7 @@ class Site:
         self.config = directory / "sigmacast.toml"
         self.config.write_text("".join(f"{key} = {json.dumps(value, default=str)}\n" for key, value in chosen.items()))
         self.engine = db.engine(str(chosen["database.url"]))
+        self.port = chosen.get("web.port")
         self.daemons: list[subprocess.Popen[bytes]] = []
         migrate.upgrade_engine(self.engine)
         save_model(Path(str(chosen["paths.models"])))
@@ -50,9 +61,10 @@ class Site:
         self.daemons.append(started)
         return started
 
-    def order(self) -> None:
+    def order(self, **options: Any) -> None:
+        chosen = {name.replace("__", "."): value for name, value in options.items()}
         with db.writing(self.engine) as session:
-            orders.place(session, [CYCLE], "forecast", {}, datetime.now(UTC))
+            orders.place(session, [CYCLE], "forecast", chosen, datetime.now(UTC))
 
     def run(self) -> Run | None:
         with db.reading(self.engine) as session:
@@ -70,8 +82,10 @@ class Site:
 
     def complaint(self) -> str:
         run = self.run()
-        logs = [path.read_text() for path in self.directory.rglob("*.log")]
-        return "\n".join([f"the run is {run and run.state}", *logs])
+        return f"the run is {run and run.state}\n{self.logs()}"
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text() for path in self.directory.rglob("*.log"))
 
     def end(self, daemon: subprocess.Popen[bytes]) -> int:
         """SIGTERM, and the exit code; a manager that does not listen all the while would hold the daemon up."""
@@ -98,6 +112,12 @@ def site(tmp_path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.close()
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, by the operating system's account (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def attempts(site: Site, run: Run) -> int:
@@ -162,3 +182,91 @@ def test_of_two_daemons_one_runs_and_when_it_is_killed_the_other_goes_on(shared_
     assert (done.id, attempts(site, done)) == (running.id, 2), site.complaint()
     (survivor,) = [one for one in pair if one is not victim]
     assert site.end(survivor) == 0
+
+
+@pytest.fixture
+def fallible(tmp_path) -> Iterator[tuple[Site, PostgresServer]]:
+    """A site that serves pages, with a PostgreSQL of its own."""
+    require_server(postgresql_program("initdb"), "PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with temporary_directory() as directory:
+        server = PostgresServer(Path(directory))
+        started(server, server.initialise)
+        made = Site(tmp_path, database__url=server.url, web__serve=True, web__port=free_port())
+        yield made, server
+        made.close()
+        shut(server)
+
+
+def shut(server: PostgresServer) -> None:
+    """Stop it at once, whoever is connected."""
+    assert server.process is not None
+    server.process.send_signal(signal.SIGINT)
+    server.process.wait(PATIENCE)
+
+
+def readiness(site: Site) -> int | None:
+    """What the daemon's page for load balancers says, None while there is none."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{site.port}/readyz", timeout=PATIENCE).status_code
+    except httpx.TransportError:
+        return None
+
+
+def outcomes(site: Site) -> list[tuple[str | None, int]]:
+    """How each order ended, and how many workers it took."""
+    site.manager.listen()
+    with db.reading(site.engine) as session:
+        found = [one.order for one in orders.search(session, only_open=False)]
+        return [(one.outcome, len(workers.of_run(session, one.run_id)) if one.run_id else 0) for one in found]
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_at_the_start_is_waited_for(fallible):
+    site, server = fallible
+    site.order()
+    shut(server)
+    daemon = site.daemon()
+    until(lambda: f"STATUS={AWAY}" in site.manager.listen(), PATIENCE, site.logs)
+    assert (readiness(site), daemon.poll()) == (503, None)
+    spent = cpu_seconds(daemon.pid)
+    time.sleep(5.0)
+    assert cpu_seconds(daemon.pid) - spent < 1.0
+    assert site.manager.listen().count("WATCHDOG=1") >= 2
+    assert site.logs().count("does not answer") == 1
+    server.start()
+    until(lambda: outcomes(site) == [("published", 1)], PATIENCE, site.complaint)
+    assert readiness(site) == 200
+    assert site.end(daemon) == 0
+
+
+@pytest.mark.slow
+def test_a_daemon_that_waits_for_its_database_ends_at_once_when_it_is_told_to(fallible):
+    site, server = fallible
+    shut(server)
+    daemon = site.daemon()
+    until(lambda: f"STATUS={AWAY}" in site.manager.listen(), PATIENCE, site.logs)
+    begun = time.monotonic()
+    assert site.end(daemon) == 0
+    assert time.monotonic() - begun < 10.0
+
+
+@pytest.mark.slow
+def test_a_database_that_goes_away_for_long_costs_an_order_nothing(fallible):
+    site, server = fallible
+    site.order()
+    site.order(forecast__members=2)
+    daemon = site.daemon(seconds=1.0)
+    until(lambda: any(count for _, count in outcomes(site)), PATIENCE, site.logs)
+    shut(server)
+    until(lambda: f"STATUS={AWAY}" in site.manager.listen(), PATIENCE, site.logs)
+    time.sleep(20.0)
+    assert (readiness(site), daemon.poll()) == (503, None)
+    server.start()
+    until(lambda: all(outcome for outcome, _ in outcomes(site)), PATIENCE, site.complaint)
+    assert outcomes(site) == [("published", 1), ("published", 1)]
+    assert readiness(site) == 200
+    shut(server)
+    until(lambda: site.manager.listen()[-2:] == [f"STATUS={AWAY}", "WATCHDOG=1"], PATIENCE, site.logs)
+    begun = time.monotonic()
+    assert site.end(daemon) == 0
+    assert time.monotonic() - begun < 10.0

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import requests
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 import db
 from db import alerts, migrate, orders
 from ops import counters, log
 from ops.clock import utc_now
-from ops.commands.daemon import _service
+from ops.commands.daemon import _company, _identity, _service
 from ops.config import LogSettings, Settings, load
-from ops.daemon.service import Service, StopRequest
+from ops.daemon.service import AWAY, Service, StopRequest
 from ops.web.server import url
 from tests.failure.workers import until
 from tests.ops.fakes import choices, save_model
@@ -45,7 +46,10 @@ def at_work(settings: Settings) -> Iterator[Engine]:
         orders.place(session, [CYCLE], "forecast", {}, utc_now())
     with ExitStack() as stack:
         stack.callback(engine.dispose)
-        service = _service(stack, settings, None, engine, DOOMED)
+        identity = _identity()
+        stack.enter_context(log.bound(daemon=identity.id))
+        _company(stack, settings, engine)
+        service = _service(settings, None, engine, identity, DOOMED)
         thread = threading.Thread(target=service.run, args=(stop,))
         thread.start()
         try:
@@ -102,6 +106,44 @@ class Broken:
 
     def tick(self) -> None:
         raise RuntimeError("nobody expected this")
+
+
+class Away:
+    """A scheduler whose run history is away, with a worker whose end is to be noted or none."""
+
+    status = "away"
+    has_workers = False
+
+    def __init__(self, is_settled: bool) -> None:
+        self.is_settled = is_settled
+        self.tries = 0
+
+    def tick(self) -> None:
+        raise OperationalError("BEGIN", {}, ConnectionError("connection refused"))
+
+    def drain(self) -> None:
+        self.tries += 1
+        self.tick()
+
+
+def test_a_daemon_with_nothing_to_note_does_not_wait_for_a_history_that_is_away(monkeypatch):
+    monkeypatch.setattr("ops.daemon.service.LAST_WORDS_SECONDS", 0.5)
+    idle, owing = Away(is_settled=True), Away(is_settled=False)
+    for scheduler in (idle, owing):
+        stop = StopRequest()
+        stop.ask()
+        Service(scheduler, None, [], utc_now, 60.0).run(stop)  # type: ignore[arg-type]
+    assert idle.tries == 1 < owing.tries
+
+
+def test_while_the_history_is_away_a_tick_is_a_sign_of_life_and_nothing_else(monkeypatch):
+    chores: list[str] = []
+    service = Service(Away(is_settled=True), None, [lambda: chores.append("done")], utc_now, 1.0)  # type: ignore[arg-type]
+    told: list[str] = []
+    monkeypatch.setattr(service._systemd._notifier, "notify", told.append)
+    service.tick()
+    service.tick()
+    assert (chores, told) == ([], [f"STATUS={AWAY}", "WATCHDOG=1", "WATCHDOG=1"])
 
 
 def test_a_tick_that_fails_is_counted_and_no_sign_of_life(monkeypatch):
