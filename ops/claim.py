@@ -103,14 +103,9 @@ def _take(session: Session, run: Run, duration: timedelta, clock: Clock) -> Leas
 
 
 def _cancel(session: Session, run: Run, clock: Clock) -> None:
-    """Cancel a run that no live process has."""
-    lease = leases.acquire(session, run.id, process.this_process(), clock(), process.is_dead)
-    stages.interrupt_open(session, run.id, clock())
-    message = "begun afresh by another run"
-    if run.state == RunState.RUNNING:
-        runs.transition(session, run.id, RunState.INTERRUPTED, clock(), message=message, token=lease.token)
-    runs.transition(session, run.id, RunState.CANCELLED, clock(), message=message, token=lease.token)
-    leases.release(session, lease)
+    """Cancel a run that no live process has. Raises LeaseHeld."""
+    leases.acquire(session, run.id, process.this_process(), clock(), process.is_dead)
+    leases.revoke(session, run.id, clock(), "begun afresh by another run")
 
 
 def _create(

@@ -28,6 +28,8 @@ from ops.start import MEMORY, TUNABLES
 from ops.worker_settings import WorkerSettings
 
 PROGRAM = (sys.executable, "-m", "ops.work")
+LAST_LINES = 40
+"""Among so many lines at the end of its log is what a worker ended with."""
 MIB = 1 << 20
 GRACE_SECONDS = 30.0
 """How much longer than it may take a worker is waited for before it is killed: it ends by itself first."""
@@ -237,7 +239,7 @@ class LocalHandle:
 
     def _last_words(self, code: int) -> str:
         """The sentence for the code, and for a failure the paragraph that the worker ended with."""
-        lines = [line for line in logs.tail(self.log_path, 4000).splitlines() if line.startswith("sigmacast: ")]
+        lines = [line for line in logs.tail(self.log_path, LAST_LINES) if line.startswith("sigmacast: ")]
         said = f": {lines[-1].removeprefix('sigmacast: ')}" if lines and code > 0 else ""
         return exits.sentence(code) + said
 

@@ -8,6 +8,8 @@ from pathlib import Path
 FOLDER = "logs"
 FORMER = ".1"
 """Appended to the name of the log before the one that is written to."""
+LINE_BYTES = 400
+"""As many octets of a log are read for each line asked for."""
 
 
 def new_log(work: Path, run_id: str, now: datetime) -> Path:
@@ -45,12 +47,12 @@ def prune(work: Path, keep: int) -> None:
             run.rmdir()
 
 
-def tail(log: Path, letters: int) -> str:
-    """The end of a log, which may be no more; whole lines, at most so many letters."""
+def tail(log: Path, count: int) -> list[str]:
+    """The last whole lines of a log, `count` at most; none of one that is no more."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - letters))
+            begin = file.seek(max(0, file.seek(0, os.SEEK_END) - LINE_BYTES * count))
             text = file.read().decode(errors="replace")
     except OSError:
-        return ""
-    return text if len(text) < letters else text.partition("\n")[2]
+        return []
+    return text.splitlines()[1 if begin else 0 :][-count:]

@@ -234,6 +234,8 @@ def test_two_logs_of_one_second_are_two(tmp_path):
 def test_the_end_of_a_log_is_whole_lines(tmp_path):
     log = tmp_path / "log"
     log.write_text("one\ntwo\nthree\n")
-    assert logs.tail(log, 10) == "three\n"
-    assert logs.tail(log, 100) == "one\ntwo\nthree\n"
-    assert logs.tail(tmp_path / "absent", 10) == ""
+    assert logs.tail(log, 1) == ["three"]
+    assert logs.tail(log, 100) == ["one", "two", "three"]
+    assert logs.tail(tmp_path / "absent", 10) == []
+    log.write_text("é" * logs.LINE_BYTES + "\nthe last\n")
+    assert logs.tail(log, 1) == ["the last"]

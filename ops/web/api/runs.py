@@ -13,12 +13,12 @@ import db
 from db import leases, listing, runs
 from db.listing import RunsWanted
 from db.schema import ApiKey
+from ops.executors.logs import tail
 from ops.web import answers
 from ops.web.api import models
 from ops.web.api.paths import API, RunName, named, no_run, of_run, require
 from ops.web.context import Context, Ctx, context
 from ops.web.keys import Scope, holder_of
-from ops.web.logs import tail
 from ops.web.problems import documented
 
 router = APIRouter(prefix=f"{API}/runs", tags=["runs"])

@@ -14,7 +14,7 @@ from db.overview import File, Kind
 from db.schema import Alert, Attempt, Event, Input, MemberLoss, Run, Worker
 from db.states import RunState
 from ops.config import Settings
-from ops.web.logs import tail
+from ops.executors.logs import tail
 from ops.web.pages import current, expected
 from ops.web.pages.gantt import Gantt, gantt
 
