@@ -211,7 +211,7 @@ class Scheduler:
                 yield self._job(run, self._plans.with_options(order)), True
 
     def _due(self, session: Session) -> list[Run]:
-        """Runs of wanted cycles, and sealed ones, that are ready, as they are configured here, the newest cycle first."""
+        """Runs of wanted cycles, and sealed ones, ready and as they are configured here, the newest cycle first."""
         now = self._clock()
         cycles = timetable.wanted(self._settings.cycles, timedelta(hours=self._settings.catch_up_hours), now)
         wanted = or_(Run.init_time.in_(cycles), Run.id.in_(self._sealed))
