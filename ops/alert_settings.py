@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from ops.manual import page
 from ops.section import Section
 
 
@@ -45,8 +46,9 @@ class AlertSettings(Section):
         default=(), description="Program and arguments that are called for each alert, which it reads as JSON."
     )
     seconds: float = Field(default=15.0, gt=0, description="How long the delivery of an alert may take [s].")
-    runbook_url: str = Field(
-        default="docs/runbook.md", description="Where people find the runbook, as alerts link to it."
+    runbook_url: str | None = Field(
+        default=None,
+        description="Where people find the runbook, as alerts link to it; unset: its path on the machine that alerts.",
     )
     ping_url: SecretStr | None = Field(
         default=None, description="Address of a dead man's switch that is called while all is well."
@@ -58,6 +60,11 @@ class AlertSettings(Section):
         """How long after its cycle a forecast is to be published."""
         return timedelta(hours=self.objectives.get(f"{cycle:%H}", self.objective_hours))
 
+    @property
+    def runbook_page(self) -> str:
+        """Where people find the runbook."""
+        return self.runbook_url or page("runbook.md")
+
     def runbook(self, kind: str) -> str:
         """Where it stands what to do about an alert of this kind."""
-        return f"{self.runbook_url}#{kind}"
+        return f"{self.runbook_page}#{kind}"

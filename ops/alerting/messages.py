@@ -57,7 +57,7 @@ def of_database(since: datetime, back_at: datetime | None, reason: str, settings
 
 def trial(settings: AlertSettings, now: datetime) -> Message:
     """A message that asks for nothing, to see whether it comes."""
-    facts = {"event": "test", "kind": "test", "subject": socket.gethostname(), "runbook": settings.runbook_url}
+    facts = {"event": "test", "kind": "test", "subject": socket.gethostname(), "runbook": settings.runbook_page}
     return Message(
         f"alert/test-{now:%Y%m%d%H%M%S%f}",
         "sigmacast test: nothing is wrong",

@@ -35,7 +35,7 @@ def shell(capsys):
 def test_open_alerts_are_listed_with_what_to_do(shell):
     code, out, _ = shell("alerts")
     assert code == ExitCode.OK
-    assert "tiny 2026-11-21 06 UTC" in out and "What to do: docs/runbook.md#late" in out
+    assert "tiny 2026-11-21 06 UTC" in out and "What to do: /" in out and "docs/runbook.md#late" in out
     (row,) = json.loads(shell("alerts", "--json")[1])
     assert (row["kind"], row["resolved_at"]) == ("late", None)
 
