@@ -212,12 +212,18 @@ def readiness(site: Site) -> int | None:
         return None
 
 
-def outcomes(site: Site) -> list[tuple[str | None, int]]:
+def status(site: Site) -> str:
+    """What `systemctl status` shows last."""
+    told = [line for line in site.manager.listen() if line.startswith("STATUS=")]
+    return told[-1].removeprefix("STATUS=") if told else ""
+
+
+def outcomes(site: Site) -> dict[int, tuple[str | None, int]]:
     """How each order ended, and how many workers it took."""
     site.manager.listen()
     with db.reading(site.engine) as session:
         found = [one.order for one in orders.search(session, only_open=False)]
-        return [(one.outcome, len(workers.of_run(session, one.run_id)) if one.run_id else 0) for one in found]
+        return {one.id: (one.outcome, len(workers.of_run(session, one.run_id)) if one.run_id else 0) for one in found}
 
 
 @pytest.mark.slow
@@ -234,7 +240,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(fallible):
     assert site.manager.listen().count("WATCHDOG=1") >= 2
     assert site.logs().count("does not answer") == 1
     server.start()
-    until(lambda: outcomes(site) == [("published", 1)], PATIENCE, site.complaint)
+    until(lambda: list(outcomes(site).values()) == [("published", 1)], PATIENCE, site.complaint)
     assert readiness(site) == 200
     assert site.end(daemon) == 0
 
@@ -256,17 +262,21 @@ def test_a_database_that_goes_away_for_long_costs_an_order_nothing(fallible):
     site.order()
     site.order(forecast__members=2)
     daemon = site.daemon(seconds=1.0)
-    until(lambda: any(count for _, count in outcomes(site)), PATIENCE, site.logs)
+    site.wait_for("running")
+    (waiting,) = [number for number, (_, count) in outcomes(site).items() if count == 0]
     shut(server)
     until(lambda: f"STATUS={AWAY}" in site.manager.listen(), PATIENCE, site.logs)
     time.sleep(20.0)
     assert (readiness(site), daemon.poll()) == (503, None)
     server.start()
-    until(lambda: all(outcome for outcome, _ in outcomes(site)), PATIENCE, site.complaint)
-    assert outcomes(site) == [("published", 1), ("published", 1)]
+    until(lambda: all(outcome for outcome, _ in outcomes(site).values()), PATIENCE, site.complaint)
+    assert outcomes(site)[waiting] == ("published", 1), site.complaint()
+    with db.reading(site.engine) as session:
+        assert [(run.state, run.failures) for run in runs.search(session)] == [("published", 0)] * 2
+    until(lambda: status(site).startswith("0 of 1 workers busy"), PATIENCE, site.complaint)
     assert readiness(site) == 200
     shut(server)
-    until(lambda: site.manager.listen()[-2:] == [f"STATUS={AWAY}", "WATCHDOG=1"], PATIENCE, site.logs)
+    until(lambda: status(site) == AWAY, PATIENCE, site.logs)
     begun = time.monotonic()
     assert site.end(daemon) == 0
     assert time.monotonic() - begun < 10.0
