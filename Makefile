@@ -10,8 +10,9 @@ CODE := db forecast ingest ops publish
 demo: $(INSTALLED)
 	$(BIN)/sigmacast demo
 
+# Files of tests are dealt out to two processes; the longest of them take minutes.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
