@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from sqlalchemy import make_url
+
 import db
 from db import migrate
 from forecast.checkpoint import registry
@@ -89,6 +91,8 @@ def _machine_memory() -> int:
 
 def database(settings: Settings) -> Finding:
     """That the run history answers soon, has the tables that this version needs, and tells the same time."""
+    if (missing := _missing_file(settings)) is not None:
+        return Finding("database", True, f"none yet at {missing}, where the first run makes it")
     url = db.masked_url(settings.database.url.get_secret_value())
     try:
         with history.opened(settings.database) as engine:
@@ -101,6 +105,14 @@ def database(settings: Settings) -> Finding:
     mend = "let an NTP client keep the clocks of both machines: leases between hosts are told to be over by the clock"
     ok = abs(ahead) <= surroundings.GREATEST_CLOCK_ERROR
     return Finding("database", ok, f"{found}, this clock {ahead:+.2f} s beside its own", mend)
+
+
+def _missing_file(settings: Settings) -> Path | None:
+    """Where the history will be, if it is a file and not there yet: whoever looks must not make it."""
+    url = make_url(settings.database.url.get_secret_value())
+    if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
+        return None
+    return Path(url.database).absolute()
 
 
 def store(settings: Settings) -> Finding:

@@ -299,6 +299,17 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(shell):
     assert list(Path("var/products").rglob("*probe*")) == []
 
 
+def test_doctor_in_another_directory_tells_where_it_looks_and_makes_no_history(shell, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert shell("doctor", "--json") == ExitCode.FAILED
+    findings = {one["subject"]: one for one in json.loads(shell.out)}
+    assert findings["database"]["found"].startswith(f"none yet at {elsewhere}/var/sigmacast.db")
+    assert not findings["models"]["ok"]
+    assert not list(elsewhere.rglob("*.db*"))
+
+
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell, monkeypatch):
     Path("var/models/tiny/arrays.safetensors").write_bytes(b"nonsense")
     Path("blocked").write_text("a file where a directory is needed")
