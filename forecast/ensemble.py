@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from forecast import restart
+from forecast import memory, restart
 from forecast.ahead import ahead
 from forecast.checkpoint.native import Checkpoint
 from forecast.devices import Device
@@ -129,6 +129,7 @@ class Ensemble:
             fields = [spool.take(hour, identity.member) for identity in finished.identities]
             if hour >= first:
                 yield self._frame(hour, finished.identities, fields)
+                memory.give_back()
         self._save(finished)
 
     def _begun(self, identities: Sequence[Identity]) -> list[Member]:

@@ -76,9 +76,11 @@ class Operations:
             return program(device, [*self._arrays_on(device), *jax.tree.leaves(arguments)])
 
     def forget(self, *names: str) -> None:
-        """Give back the memory of some operations; they may be called again."""
+        """Give back the memory of some operations, and of what programs are made from; they may be called again."""
         with self._lock:
             self._programs = {called: program for called, program in self._programs.items() if called[0] not in names}
+            self.__dict__.pop("_split", None)
+            self.__dict__.pop("_model", None)
 
     def memory(self, name: str, *arguments: Any) -> int:
         """Bytes that a call of an operation needs on a device."""
