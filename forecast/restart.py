@@ -7,7 +7,6 @@ all arrays.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,6 @@ def save(window: SavedWindow, directory: Path) -> Path:
     data = safetensors.numpy.save(dict(window.arrays), metadata={"sigmacast": json.dumps(_header(window))})
     with files.whole(path) as file:
         file.write(data)
-    _sync_directory(directory)
     superseded = [other for other in directory.glob(_PATTERN) if other.name < path.name]
     for other in [*superseded, *directory.glob(f"{files.PARTIAL}*")]:
         other.unlink()
@@ -101,11 +99,3 @@ def _sha256(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
