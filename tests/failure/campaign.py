@@ -6,6 +6,7 @@ there, whole and with the hashes on record.
 """
 
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -48,18 +49,24 @@ class Campaign:
     def carry_out(self) -> str:
         """All of it; what was counted, in a sentence. Raises AssertionError for whatever must not be."""
         self.grounds.start()
-        for _ in range(self.points):
+        for point in range(1, self.points + 1):
             self._keep_busy()
             self._wait()
             self._kill()
+            self._tell(point)
             assert_nothing_is_published_by_half(self.grounds.settings.store.open())
         self._finish()
         runs = assert_all_is_published_once(self.grounds, self.ordered)
+        return f"{self._killed()} over {runs} runs: {runs} published, 0 lost, 0 doubled, 0 published by half"
+
+    def _killed(self) -> str:
         kills = ", ".join(f"{count} of {victim}" for victim, count in sorted(self.kills.items()))
-        return (
-            f"seed {self.seed}: {sum(self.kills.values())} kills ({kills}) over {runs} runs: "
-            f"{runs} published, 0 lost, 0 doubled, 0 published by half"
-        )
+        return f"seed {self.seed}: {sum(self.kills.values())} kills ({kills})"
+
+    def _tell(self, point: int) -> None:
+        """How far it has come, for whoever waits or cuts it off."""
+        ended = sum(one.ended_at is not None for one in self.grounds.orders())
+        sys.stdout.write(f"{point} of {self.points}: {self._killed()}, {ended} of {self.ordered} orders done\n")
 
     def _keep_busy(self) -> None:
         open_orders = sum(one.ended_at is None for one in self.grounds.orders())
