@@ -126,7 +126,7 @@ class Ensemble:
         """The frames of a window from a lead time on; once they are taken it is saved."""
         self._lost = [dict(loss) for loss in finished.lost]
         for hour in finished.window.outputs:
-            fields = [spool.take(hour, identity.member) for identity in finished.identities]
+            fields = _taken_in(spool, hour, finished.identities)
             if hour >= first:
                 yield self._frame(hour, finished.identities, fields)
                 memory.give_back()
@@ -156,8 +156,8 @@ class Ensemble:
     def _forcing_at(self, hour: int) -> Mapping[str, np.ndarray]:
         return self._forcing.at(valid_time(self._spec.init_time, timedelta(hours=hour)))
 
-    def _frame(self, hour: int, identities: Sequence[Identity], fields: list[Fields]) -> Frame:
-        data = {name: (_dimensions(fields[0][name]), np.stack([x[name] for x in fields])) for name in fields[0]}
+    def _frame(self, hour: int, identities: Sequence[Identity], fields: Fields) -> Frame:
+        data = {name: (_dimensions(values), values) for name, values in fields.items()}
         surface = {"surface_geopotential": (("longitude", "latitude"), self._surface_geopotential)}
         numbers = np.array([identity.member for identity in identities])
         dataset = xr.Dataset(data | surface, coords=self._coordinates | {"member": numbers})
@@ -241,8 +241,17 @@ def _hash_of(fields: Mapping[str, np.ndarray], forcing: Forcing) -> str:
     return digest.hexdigest()
 
 
+def _taken_in(spool: Spool, hour: int, identities: Sequence[Identity]) -> Fields:
+    """The fields of members at a lead time [h], one behind another; no more than one member is there twice."""
+    joined: Fields = {}
+    for place, identity in enumerate(identities):
+        for name, values in spool.take(hour, identity.member).items():
+            joined.setdefault(name, np.empty((len(identities), *values.shape), values.dtype))[place] = values
+    return joined
+
+
 def _dimensions(values: np.ndarray) -> tuple[str, ...]:
-    return ("member", "level", "longitude", "latitude") if values.ndim == 3 else ("member", "longitude", "latitude")
+    return ("member", "level", "longitude", "latitude") if values.ndim == 4 else ("member", "longitude", "latitude")
 
 
 def _named(states: ModelState) -> dict[str, np.ndarray]:

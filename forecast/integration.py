@@ -1,7 +1,7 @@
 """Members through the windows of a forecast, on all devices: who fails starts anew, and is given up in the end.
 
-Each device has members of its own and a thread that hands it work, one batch ahead of what it computes: so it
-never waits for the host to take fields away.
+Each device has members of its own and a thread that hands it work. An accelerator is one batch ahead of what the host
+takes away, so it never waits for it.
 """
 
 import logging
@@ -127,14 +127,14 @@ class Integration:
         return failures
 
     def _on_device(self, window: Window, members: list[Member], reached: Callable[[int, int], None]) -> Failures:
-        """Members of one device through a window, batch by batch; one batch is under way while another is taken in."""
+        """Members of one device through a window, batch by batch, as many under way as the device takes at once."""
         failures: Failures = {}
         under_way: deque[_Batch] = deque()
         for hour, output in zip((window.start, *window.outputs), window.outputs, strict=False):
             running = [member for member in members if member.number not in failures]
             for batch in self._members.batches(running):
                 under_way.append(self._launched(batch, hour, output))
-                if len(under_way) > 1:
+                if len(under_way) == self._members.under_way:
                     under_way.popleft().collect(failures, self._spool)
             reached(output, len(running))
         while under_way:

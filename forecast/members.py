@@ -105,6 +105,14 @@ class Members:
         return state
 
     @property
+    def under_way(self) -> int:
+        """How many batches a device is given at a time.
+
+        A CPU is the host's own: it would work on two at once, in twice the memory, and be done no sooner.
+        """
+        return 1 if self.devices[0].platform == "cpu" else 2
+
+    @property
     def batch_size(self) -> int | None:
         """How many members are advanced together; None until the memory has been looked at."""
         return self._batch_size

@@ -17,7 +17,7 @@ from typing import Any
 
 from forecast.frame import Frame
 from forecast.times import format_cycle, lead_hours
-from publish import charts, discovery, index, latest, whole_run
+from publish import discovery, index, latest, whole_run
 from publish.errors import AlreadyPublished, IncompleteRun, PublishError, QuorumMissed, TakenOver
 from publish.layout import Layout, signature
 from publish.manifest import Manifest, PublishedObject, RunInfo
@@ -252,8 +252,11 @@ class Publisher:
     def _publish_whole_run(self) -> None:
         """Charts, and files that join lead times; made of what is published, so once for all attempts.
 
-        The Zarr store's root, by which readers see the whole of it, comes after the release of all the rest.
+        The Zarr store's root, by which readers see the whole of it, comes after the release of all the rest. What
+        draws charts is loaded here, when the forecast no longer needs the memory.
         """
+        from publish import charts
+
         with TemporaryDirectory(prefix="sigmacast-run-") as directory:
             opening = whole_run.zarr_metadata(
                 self.objects, self._run, self._settings, self._layout, self._attributes(), Path(directory)
