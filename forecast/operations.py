@@ -40,7 +40,9 @@ class Operations:
         self._lock = Lock()
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._on_device: dict[Device, list[jax.Array]] = {}
-        self._arrays = self._kept_arrays() or self._model_arrays()
+        arrays = dict(self._kept_arrays() or self._model_arrays())
+        self._surface_geopotential = arrays.pop(_SURFACE)
+        self._arrays: list[jax.Array] = jax.device_put([arrays[name] for name in sorted(arrays)], jax.devices()[0])
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, tower_type: Any = None) -> "Operations":
@@ -56,7 +58,7 @@ class Operations:
     @property
     def surface_geopotential(self) -> np.ndarray:
         """See `HybridModel.surface_geopotential_si`."""
-        return self._arrays[_SURFACE]
+        return self._surface_geopotential
 
     def prepare(self, name: str, *arguments: Any) -> Outputs:
         """Have a program made for arguments of these shapes, in the background, and say what it gives."""
@@ -131,8 +133,7 @@ class Operations:
 
     def _arrays_on(self, device: Device) -> list[jax.Array]:
         if device not in self._on_device:
-            names = sorted(name for name in self._arrays if name != _SURFACE)
-            self._on_device[device] = jax.device_put([self._arrays[name] for name in names], device)
+            self._on_device[device] = jax.device_put(self._arrays, device)
         return self._on_device[device]
 
     def _kept_arrays(self) -> Mapping[str, np.ndarray] | None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from db import products, runs, workers
 from db.products import NewInput, NewLoss, NewProduct
+from forecast import memory
 from forecast.frame import Frame
 from forecast.times import lead_hours
 from ingest.analysis import Analysis, InputFile
@@ -283,15 +284,15 @@ def _integrate(work: Work, start: Start, publisher: Publisher) -> None:
     if not missing:
         return
     work.recorder.amend(device=work.forecaster.device())
-    memory = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
+    windows = WindowMemory(work.window_directory, product_settings(work), _model_lead_hours(work))
     course = Course(work.progress, work.recorder, work.watch, work.batch)
     forecast = course.of(_start(work, start, course))
-    with course.frames(timedelta(hours=memory.needed_from(missing[0]))) as frames:
+    with course.frames(timedelta(hours=windows.needed_from(missing[0]))) as frames:
         for frame in frames:
             work.heartbeat.check()
             with span(f"publish {lead_hours(frame.lead_time)} h"):
-                memory.remember(frame)
-                _publish(work, publisher, frame, memory)
+                windows.remember(frame)
+                _publish(work, publisher, frame, windows)
             _record_losses(work, forecast)
             if not publisher.missing_lead_hours:
                 break
@@ -315,10 +316,10 @@ def _start(work: Work, start: Start, course: Course) -> Forecast:
     )
 
 
-def _publish(work: Work, publisher: Publisher, frame: Frame, memory: WindowMemory) -> None:
+def _publish(work: Work, publisher: Publisher, frame: Frame, windows: WindowMemory) -> None:
     if lead_hours(frame.lead_time) not in publisher.missing_lead_hours:
         return
-    published = publisher.publish(frame, memory)
+    published = publisher.publish(frame, windows)
     _record_products(work, published)
     log.get().debug("published", lead_time_hours=lead_hours(frame.lead_time), objects=len(published))
 
@@ -352,7 +353,8 @@ def _record_losses(work: Work, forecast: Forecast) -> None:
 
 
 def finish(work: Work, start: Start) -> Manifest:
-    """Charts, manifest, pointer; then the saved windows are no longer needed."""
+    """Charts, manifest, pointer; then the saved windows are no longer needed. What the forecast held is given back."""
+    memory.give_back()
 
     def finished(_tries: int) -> Manifest:
         with work.watch.draining():

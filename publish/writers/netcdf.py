@@ -21,7 +21,9 @@ from publish.writers.base import EncodedFile, FrameHeader
 
 MEDIA_TYPE = "application/x-netcdf"
 
-_COMPRESSION = {"compression": "zlib", "complevel": 1, "shuffle": True}
+_STORAGE = {"compression": "zlib", "complevel": 1, "shuffle": True, "chunk_cache": 1}
+"""Every chunk is written whole, at once: a cache of one byte holds none back (none at all means the usual 64 MiB)."""
+
 _LARGEST_TILE = 90
 """Grid points along an edge of a chunk."""
 
@@ -105,7 +107,7 @@ def _define_coordinates(file: netCDF4.Dataset, coordinates: Iterable[cf.Coordina
 def _define_variable(file: netCDF4.Dataset, described: cf.Variable) -> None:
     dimensions = (*described.leading, "time", *(("level",) if described.on_levels else ()), "latitude", "longitude")
     chunks = [1] * (len(dimensions) - 2) + [_tile(file.dimensions[name].size) for name in dimensions[-2:]]
-    created = file.createVariable(described.name, "f4", dimensions, chunksizes=chunks, fill_value=False, **_COMPRESSION)
+    created = file.createVariable(described.name, "f4", dimensions, chunksizes=chunks, fill_value=False, **_STORAGE)
     created.setncatts(described.attributes)
 
 
