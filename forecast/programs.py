@@ -23,7 +23,7 @@ from jaxlib import xla_client
 
 from forecast import memory, program_cache
 from forecast.devices import Device
-from forecast.dycore.native import library
+from forecast.native import library
 from forecast.program_cache import Kept
 
 Arrays = dict[str, jax.Array]

@@ -73,7 +73,7 @@ class ModelForecaster:
         """Kind, number and platform of the devices, such as `2 x NVIDIA H100 (gpu)`, and whether kernels are native."""
         import jax
 
-        from forecast.dycore.native import library
+        from forecast.native import library
 
         library.forbid(not self._native_kernels)
         devices = jax.devices()
@@ -105,8 +105,8 @@ class ModelForecaster:
         on_progress: OnProgress,
     ) -> Forecast:
         """See Forecaster.start."""
-        from forecast.dycore.native import library
         from forecast.ensemble import Ensemble
+        from forecast.native import library
 
         library.forbid(not self._native_kernels)
         return Ensemble(checkpoint, spec, initial, restart_dir, batch_size, on_progress=on_progress)

@@ -98,6 +98,9 @@ def _operations(step: Any) -> float:
     if step.primitive.name == "conv_general_dilated":
         features = step.params["dimension_numbers"].rhs_spec[0]
         return 2.0 * math.prod(result) * math.prod(shapes[1]) / shapes[1][features]
+    if step.primitive.name == "ffi_call" and step.params["target_name"] == "sigmacast_columns":
+        columns, _, levels = result
+        return 2.0 * columns * levels * math.prod(shapes[1])
     if step.primitive.name == "ffi_call":
         return operations_of_transform(*((shapes[0], result) if shapes[0][0] < result[0] else (result, shapes[0])))
     inner = [each for value in step.params.values() for each in (value if isinstance(value, tuple) else (value,))]

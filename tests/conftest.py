@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Forbid the kernels before any model is built."""
     if config.getoption("--no-native"):
-        from forecast.dycore.native import library
+        from forecast.native import library
 
         library.forbid()
 

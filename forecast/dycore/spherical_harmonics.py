@@ -10,9 +10,9 @@ import numpy as np
 from flax import nnx
 
 from forecast.dycore.constant import constant
-from forecast.dycore.native import library
-from forecast.dycore.native.transforms import Transforms
 from forecast.dycore.spectral_grid import SpectralGrid
+from forecast.native import library
+from forecast.native.transforms import Transforms
 
 _PRECISION = jax.lax.Precision.HIGHEST
 
@@ -23,7 +23,7 @@ CONSTANT_FIELD_COEFFICIENT = 3.5449077018110318
 class SphericalHarmonics(nnx.Module):
     """Transforms between coefficients and grid values, and derivatives of coefficients.
 
-    With `kernels` float32 is transformed by `forecast.dycore.native` where that is available. Its sums round
+    With `kernels` float32 is transformed by `forecast.native` where that is available. Its sums round
     elsewhere, which shows where a large mean is differentiated, as in the features of encoders and decoders.
     """
 

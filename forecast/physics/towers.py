@@ -10,6 +10,8 @@ from flax import nnx
 
 from forecast.checkpoint.gin import Reference
 from forecast.dycore.constant import rounded
+from forecast.native import library
+from forecast.native.columns import Columns
 from forecast.physics.configuration import Layout, Site, UnsupportedConfiguration, lookup, size
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -176,7 +178,10 @@ def sorted_rows(layouts: Sequence[Layout]) -> list[np.ndarray]:
 
 
 class VerticalConvTower(nnx.Module):
-    """Convolutions along the level with an activation between each two of them; zero beyond both ends."""
+    """Convolutions along the level with an activation between each two of them; zero beyond both ends.
+
+    Float32 goes through `forecast.native` where that is available and knows the activation.
+    """
 
     def __init__(self, site: Site, inputs: int, outputs: int):
         width = site.get("kernel_shape")
@@ -188,20 +193,29 @@ class VerticalConvTower(nnx.Module):
         for index, (before, after) in enumerate(pairwise(sizes)):
             module = f"{site.path}/~/conv_level" + (f"_{index}" if index else "")
             take = site.context.parameters.take
-            kernels.append(nnx.Param(rounded(take(module, "w", (width, before, after)))))
-            biases.append(nnx.Param(rounded(take(module, "b", (after, 1)))) if with_bias else None)
-        self.kernels = nnx.List(kernels)
-        self.biases = nnx.List(biases)
+            kernels.append(take(module, "w", (width, before, after)))
+            biases.append(take(module, "b", (after, 1))[:, 0] if with_bias else np.zeros(after))
+        self.kernels = nnx.List(nnx.Param(rounded(each)) for each in kernels)
+        self.biases = nnx.List(nnx.Param(rounded(each)) for each in biases)
+        known = self.activation is gelu and not self.activate_final
+        self.native = Columns(kernels, biases) if known and library.available() else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[column, level, inputs] to [column, level, outputs]."""
-        last = len(self.kernels) - 1
-        for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            x = jax.lax.conv_general_dilated(x, kernel[...], (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
-            x = x if bias is None else x + bias[...][:, 0]
-            if index < last or self.activate_final:
+        """[column, inputs, level] to [column, outputs, level]."""
+        tables = *(each[...] for each in self.kernels), *(each[...] for each in self.biases)
+        if self.native is not None and x.dtype == jnp.float32:
+            return self.native(x, self._plain, tables)
+        return self._plain(tables, x)
+
+    def _plain(self, tables: tuple[jax.Array, ...], x: jax.Array) -> jax.Array:
+        """The same in JAX, from kernels and biases."""
+        layers = len(tables) // 2
+        x = x.swapaxes(1, 2)
+        for index, (kernel, bias) in enumerate(zip(tables[:layers], tables[layers:], strict=True)):
+            x = jax.lax.conv_general_dilated(x, kernel, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC")) + bias
+            if index < layers - 1 or self.activate_final:
                 x = self.activation(x)
-        return x
+        return x.swapaxes(1, 2)
 
 
 def _require(site: Site, kind: str) -> None:

@@ -37,8 +37,8 @@ class VolumeEmbedding(Feature):
         blocks = self.inputs.columns(gathered, stacks)
         channels = jnp.concatenate(blocks, axis=-1)[..., np.asarray(self.order)]
         longitudes, latitudes, _ = channels.shape
-        x = channels.reshape(longitudes * latitudes, -1, self.level_count).swapaxes(1, 2)
-        return self.tower(x).swapaxes(1, 2).reshape(longitudes, latitudes, -1)
+        x = channels.reshape(longitudes * latitudes, -1, self.level_count)
+        return self.tower(x).reshape(longitudes, latitudes, -1)
 
 
 def embedding_parts(site: Site, mapping_kind: str) -> tuple[CombinedFeatures, Site]:

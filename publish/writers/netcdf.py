@@ -91,6 +91,7 @@ def _create(path: Path, header: FrameHeader, levels: tuple[int, ...], variables:
     _define_coordinates(file, cf.intervals(variables, header.init_time, hours, "time"))
     for each in variables:
         _define_variable(file, each)
+    file.set_auto_maskandscale(False)
     return file
 
 

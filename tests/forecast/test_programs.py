@@ -10,7 +10,7 @@ import pytest
 
 from forecast import program_cache, programs
 from forecast.ahead import ahead
-from forecast.dycore.native import library
+from forecast.native import library
 
 IDENTITY = {"operation": "double"}
 
@@ -80,7 +80,7 @@ def test_a_forecast_with_kept_programs_neither_traces_nor_builds_the_model(
 import sys
 from pathlib import Path
 from forecast import program_cache
-from forecast.dycore.native import library
+from forecast.native import library
 from forecast.members import Identity, Members
 from forecast.operations import Operations
 from forecast.model_state import from_named

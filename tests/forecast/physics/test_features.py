@@ -82,10 +82,10 @@ def test_vertical_convolution_sees_only_its_neighbours_and_zero_beyond_the_ends(
         "VerticalConvTower.activation = @gelu\n"
     )
     tower = VerticalConvTower(Site(context, "VerticalConvTower", "", "tower"), 2, 3)
-    x = jax.random.normal(jax.random.key(0), (5, levels, 2))
-    padded = np.pad(x, [(0, 0), ((width - 1) // 2, width // 2), (0, 0)])
-    kernel, bias = np.asarray(tower.kernels[0][...]), np.asarray(tower.biases[0][...])[:, 0]
-    expected = sum(padded[:, k : k + levels] @ kernel[k] for k in range(width)) + bias
+    x = jax.random.normal(jax.random.key(0), (5, 2, levels))
+    padded = np.pad(x, [(0, 0), (0, 0), ((width - 1) // 2, width // 2)])
+    kernel, bias = np.asarray(tower.kernels[0][...]), np.asarray(tower.biases[0][...])
+    expected = sum(kernel[k].T @ padded[..., k : k + levels] for k in range(width)) + bias[:, None]
     np.testing.assert_allclose(tower(x), expected, rtol=1e-5, atol=1e-6)
 
 

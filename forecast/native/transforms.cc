@@ -10,29 +10,12 @@
 // `waves` [zonal, level, hemisphere, latitude]: the south from the pole to the equator, the north likewise;
 // an equator that is a node belongs to both. Zonal rows are ordered by parity of m, then cosine and sine.
 
-#include <algorithm>
-#include <atomic>
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <thread>
-#include <vector>
-
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
+#include "kernels.h"
 
 namespace {
 
-constexpr int kLanes = 16;
-constexpr int kRows = 8;
 constexpr int kVectors = 3;
 
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4)));
-typedef int Lanes __attribute__((vector_size(kLanes * sizeof(int))));
-
-inline Vector Load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
-inline void Store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 inline Vector Reversed(Vector value) {
   return __builtin_shuffle(value, Lanes{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0});
 }
@@ -55,8 +38,6 @@ inline void Interleave(const float* even, const float* odd, int64_t count, float
     std::memcpy(to + 2 * x, both, std::min<int64_t>(2 * kLanes, count - 2 * x) * sizeof(float));
   }
 }
-
-inline int64_t RoundUp(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
 // out[row][column] = sum over k of a[row * a_row + k * a_k] * b[k * b_k + column], for a tile that fits the registers.
 template <int rows, int vectors>
@@ -142,13 +123,6 @@ int64_t BlockLevels(const Geometry& g, int64_t levels) {
   const int64_t most = std::max<int64_t>(1, std::min(fitting, levels));
   const int64_t blocks = (levels + most - 1) / most;
   return (levels + blocks - 1) / blocks;
-}
-
-float* Scratch(size_t count) {
-  thread_local std::vector<float> memory;
-  if (memory.size() < count + kLanes) memory.resize(count + kLanes);
-  const auto address = reinterpret_cast<uintptr_t>(memory.data());
-  return memory.data() + (64 - address % 64) % 64 / sizeof(float);
 }
 
 // Coefficients of a block to waves. `legendre` holds for each m [l - m, latitude of the south].
@@ -331,28 +305,15 @@ void FourierForward(const Geometry& g, const Block& block, const float* nodal, c
       }
 }
 
-// Runs work(block) for all blocks, on this thread and on those of the pool that are free.
+// Runs work(block) for all blocks of levels.
 template <typename Work>
 void ForAllBlocks(ffi::ThreadPool& pool, const Geometry& g, int64_t levels, const Work& work) {
-  struct Shared {
-    std::atomic<int64_t> next{0}, done{0};
-  };
-  const int64_t size = BlockLevels(g, levels), blocks = (levels + size - 1) / size;
-  auto shared = std::make_shared<Shared>();
-  const auto take = [=, &work] {
-    for (int64_t index; (index = shared->next.fetch_add(1)) < blocks;) {
-      const int64_t first = index * size;
-      work(Block{levels, first, std::min(size, levels - first)});
-      shared->done.fetch_add(1, std::memory_order_release);
-    }
-  };
-  const int64_t helpers = std::min<int64_t>(pool.num_threads(), blocks) - 1;
-  for (int64_t helper = 0; helper < helpers; ++helper) pool.Schedule([take]() { take(); });
-  take();
-  while (shared->done.load(std::memory_order_acquire) < blocks) std::this_thread::yield();
+  const int64_t size = BlockLevels(g, levels);
+  ForAll(pool, (levels + size - 1) / size, [&](int64_t index) {
+    const int64_t first = index * size;
+    work(Block{levels, first, std::min(size, levels - first)});
+  });
 }
-
-using Array = ffi::Buffer<ffi::F32>;
 
 ffi::Error ToNodal(ffi::ThreadPool pool, Array modal, Array legendre, Array fourier, ffi::Result<Array> nodal) {
   const auto from = modal.dimensions(), to = nodal->dimensions();

@@ -1,8 +1,5 @@
 """Tables and calls of the kernels in transforms.cc, which tells how the symmetries are used."""
 
-from collections.abc import Callable
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,15 +7,11 @@ from flax import nnx
 
 from forecast.dycore.constant import Constant, constant
 from forecast.dycore.spectral_grid import SpectralGrid
+from forecast.native.kernel import Plain, Tables, apply, kernel
 
 _LANES = 16
 _ROWS = 8
-"""kLanes and kRows of transforms.cc."""
-
-
-Tables = tuple[jax.Array, ...]
-Plain = Callable[[Tables, jax.Array], jax.Array]
-"""The same transform in JAX, from tables of its own: what derivatives are taken of."""
+"""kLanes and kRows of kernels.h."""
 
 
 class Transforms(nnx.Module):
@@ -36,33 +29,13 @@ class Transforms(nnx.Module):
         """See `SphericalHarmonics.to_nodal`."""
         shape = (self.grid.longitude_count, modal.shape[1], self.grid.latitude_count)
         tables = self.legendre_inverse[...], self.fourier_inverse[...]
-        return _linear("sigmacast_to_nodal", shape, plain, tables, plain_tables, modal)
+        return apply(kernel("sigmacast_to_nodal", shape), plain, tables, plain_tables, modal)
 
     def to_modal(self, nodal: jax.Array, plain: Plain, plain_tables: Tables) -> jax.Array:
         """See `SphericalHarmonics.to_modal`."""
         shape = (self.grid.zonal_count, nodal.shape[1], self.grid.total_wavenumbers)
         tables = self.legendre_forward[...], self.fourier_forward[...], self.weights[...]
-        return _linear("sigmacast_to_modal", shape, plain, tables, plain_tables, nodal)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _linear(
-    target: str, shape: tuple[int, ...], plain: Plain, tables: Tables, plain_tables: Tables, x: jax.Array
-) -> jax.Array:
-    del plain, plain_tables
-    call = jax.ffi.ffi_call(target, jax.ShapeDtypeStruct(shape, jnp.float32), vmap_method="sequential")
-    return call(x, *tables)
-
-
-@_linear.defjvp
-def _linear_jvp(
-    target: str,
-    shape: tuple[int, ...],
-    plain: Plain,
-    primals: tuple[Tables, Tables, jax.Array],
-    tangents: tuple[Tables, Tables, jax.Array],
-) -> tuple[jax.Array, jax.Array]:
-    return _linear(target, shape, plain, *primals), plain(primals[1], tangents[2])
+        return apply(kernel("sigmacast_to_modal", shape), plain, tables, plain_tables, nodal)
 
 
 def _packed(parts: list[np.ndarray]) -> Constant:

@@ -1,1 +1,0 @@
-"""Transforms in C++ for CPUs, compiled where the program runs; without a compiler everything works without them."""
