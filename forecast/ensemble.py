@@ -2,9 +2,10 @@
 
 Within a window every member is advanced and decoded; one that becomes implausible starts the window
 anew with a fresh random key, at most `reseed_limit` times, and is given up after that. While the frames of a window
-are being used, the next one is integrated in a thread of its own, and no more than that one. When the frames of a
-window have been taken, the state of every member is saved. A forecast that is begun again goes on from the
-last saved window and gives the same frames, bit for bit on the same machine.
+are being used, an accelerator integrates the next one, and no more than that one; a CPU, which the use of the frames
+needs as well, begins it after that. When the frames of a window have been taken, the state of every member is saved.
+A forecast that is begun again goes on from the last saved window and gives the same frames, bit for bit on the same
+machine.
 """
 
 import hashlib
@@ -108,7 +109,8 @@ class Ensemble:
         integration = Integration(
             self._members, spool, self._spec, self._forcing_at, self._begun, self._on_progress, self._lost
         )
-        with closing(spool), closing(ahead(self._finished(integration, start, members))) as finished:
+        coming = self._finished(integration, start, members)
+        with closing(spool), closing(coming if self._members.on_host else ahead(coming)) as finished:
             try:
                 for each in finished:
                     yield from self._taken(each, spool, first)
@@ -117,7 +119,7 @@ class Ensemble:
             finally:
                 integration.stop()
 
-    def _finished(self, integration: Integration, start: int, members: list[Member] | None) -> Iterator[Finished]:
+    def _finished(self, integration: Integration, start: int, members: list[Member] | None) -> Generator[Finished]:
         if members is None:
             members = self._begun([Identity(number) for number in range(self._spec.members)])
         return (yield from integration.windows(windows(self._spec, start), members))

@@ -1,7 +1,7 @@
 """Members through the windows of a forecast, on all devices: who fails starts anew, and is given up in the end.
 
 Each device has members of its own and a thread that hands it work. An accelerator is one batch ahead of what the host
-takes away, so it never waits for it.
+takes away, so it never waits for it; a CPU is the host itself, and two batches at once need twice the memory.
 """
 
 import logging
@@ -122,19 +122,24 @@ class Integration:
                 devices.submit(copy_context().run, self._on_device, window, group, progress.of(device))
                 for device, group in groups.items()
             ]
-            for future in futures:
-                failures |= future.result()
+            try:
+                for future in futures:
+                    failures |= future.result()
+            except BaseException:
+                self.stop()
+                raise
         return failures
 
     def _on_device(self, window: Window, members: list[Member], reached: Callable[[int, int], None]) -> Failures:
         """Members of one device through a window, batch by batch, as many under way as the device takes at once."""
         failures: Failures = {}
         under_way: deque[_Batch] = deque()
+        most = 1 if self._members.on_host else 2
         for hour, output in zip((window.start, *window.outputs), window.outputs, strict=False):
             running = [member for member in members if member.number not in failures]
             for batch in self._members.batches(running):
                 under_way.append(self._launched(batch, hour, output))
-                if len(under_way) == self._members.under_way:
+                if len(under_way) == most:
                     under_way.popleft().collect(failures, self._spool)
             reached(output, len(running))
         while under_way:

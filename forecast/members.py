@@ -105,12 +105,9 @@ class Members:
         return state
 
     @property
-    def under_way(self) -> int:
-        """How many batches a device is given at a time.
-
-        A CPU is the host's own: it would work on two at once, in twice the memory, and be done no sooner.
-        """
-        return 1 if self.devices[0].platform == "cpu" else 2
+    def on_host(self) -> bool:
+        """Whether the devices are the host's own processor: what else it does at the time makes both of them late."""
+        return self.devices[0].platform == "cpu"
 
     @property
     def batch_size(self) -> int | None:
@@ -200,9 +197,9 @@ class Members:
 
     def _fitting(self, state: Any, forcing: Any) -> int:
         """How many members fit a device's memory at once; one on a CPU, where more together are no faster."""
-        device = self.devices[0]
-        if device.platform == "cpu":
+        if self.on_host:
             return 1
+        device = self.devices[0]
         drawn_from, number = _drawn_from(Identity(0)), np.int32(0)
         needed = self._operations.memory("step", state, forcing, self._origin, drawn_from, number)
         limits = device.memory_stats() or {}

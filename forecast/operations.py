@@ -41,7 +41,8 @@ class Operations:
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._on_device: dict[Device, list[jax.Array]] = {}
         arrays = dict(self._kept_arrays() or self._model_arrays())
-        self._surface_geopotential = arrays.pop(_SURFACE)
+        self.surface_geopotential: np.ndarray = arrays.pop(_SURFACE)
+        """See `HybridModel.surface_geopotential_si`."""
         self._arrays: list[jax.Array] = jax.device_put([arrays[name] for name in sorted(arrays)], jax.devices()[0])
 
     @classmethod
@@ -54,11 +55,6 @@ class Operations:
             return HybridModel(checkpoint, tower_type)
 
         return cls(build, {"checkpoint": checkpoint.sha256, "towers": str(tower_type)})
-
-    @property
-    def surface_geopotential(self) -> np.ndarray:
-        """See `HybridModel.surface_geopotential_si`."""
-        return self._surface_geopotential
 
     def prepare(self, name: str, *arguments: Any) -> Outputs:
         """Have a program made for arguments of these shapes, in the background, and say what it gives."""

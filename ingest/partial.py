@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from forecast.files import synchronise
 from ingest.errors import Busy
 from ingest.feed import Part
 
@@ -112,11 +113,7 @@ class PartialFile:
         os.fsync(self._file)
         self.path.replace(self.target)
         self.journal.unlink(missing_ok=True)
-        folder = os.open(self.target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        synchronise(self.target.parent)
 
     def _rewrite(self) -> None:
         fresh = self.journal.with_name(self.journal.name + ".new")

@@ -1,4 +1,4 @@
-"""What people must know, raised once and resolved once; `ops.alerting` tells them. docs/runbook.md says what to do."""
+"""What people must know, raised once and resolved once; `ops.alerting` tells them. The runbook says what to do."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 import db
 from db import alerts
 from ops import log
+from ops.manual import page
 
 LONGEST_SUBJECT = 200
 """Letters of a subject that the table keeps."""
 
 
 class Kind(StrEnum):
-    """What is wrong; each kind has a paragraph in docs/runbook.md under its own name."""
+    """What is wrong; each kind has a paragraph in the runbook under its own name."""
 
     LATE = "late"
     FAILED = "failed"
@@ -28,11 +29,6 @@ class Kind(StrEnum):
     DISK = "disk"
     DATABASE = "database"
     FEED = "feed"
-
-
-def runbook(kind: str) -> str:
-    """Where it stands what to do."""
-    return f"docs/runbook.md#{Kind(kind).value}"
 
 
 def raise_(
@@ -46,7 +42,7 @@ def raise_(
     known, about, text = Kind(kind).value, _subject(subject), db.masked_url(message)
     opened = _within(bound, lambda session: alerts.raise_(session, known, about, text, now, run_id) is not None)
     if opened:
-        log.get().warning("alert", kind=known, subject=about, message=text, runbook=runbook(known))
+        log.get().warning("alert", kind=known, subject=about, message=text, runbook=f"{page('runbook.md')}#{known}")
     return opened
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from forecast.files import synchronise
 from publish.stores.base import (
     ObjectChanged,
     ObjectExists,
@@ -57,7 +58,7 @@ class LocalStore:
                 else:
                     self._replace(part, path, if_version)
             for directory in made:
-                _synchronise(directory)
+                synchronise(directory)
         return ObjectInfo(key, size_of(content), digest, digest)
 
     def _replace(self, part: Path, path: Path, if_version: str | None) -> None:
@@ -169,15 +170,7 @@ def _written(content: Path | bytes, path: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
-    _synchronise(path.parent)
-
-
-def _synchronise(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    synchronise(path.parent)
 
 
 @contextmanager

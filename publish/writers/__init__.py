@@ -4,6 +4,7 @@ from pathlib import Path
 
 from publish.product import ProductSettings
 from publish.writers.base import EncodedFile, FrameHeader, Writer, WriterError
+from publish.writers.behind import Behind
 from publish.writers.grib2 import Grib2Writer, NativeGrib2Writer
 from publish.writers.netcdf import NetcdfWriter
 from publish.writers.places import PlacesWriter
@@ -19,8 +20,12 @@ _WRITERS: dict[str, type[Grib2Writer] | type[NetcdfWriter] | type[ZarrWriter]] =
 
 
 def open_writers(header: FrameHeader, settings: ProductSettings, directory: Path) -> list[Writer]:
-    """One writer per format of the settings, and one for its places, writing one lead time's files in `directory`."""
+    """One writer per format of the settings, and one for its places, writing one lead time's files in `directory`.
+
+    Those of GRIB2 have threads of their own.
+    """
     writers: list[Writer] = [_WRITERS[name](header, settings, directory) for name in settings.formats]
+    writers = [each if isinstance(each, Grib2Writer) else Behind(each) for each in writers]
     if settings.native_grid:
         writers.append(NativeGrib2Writer(header, settings, directory))
     return [*writers, PlacesWriter(header, settings, directory)] if settings.places else writers

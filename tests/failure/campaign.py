@@ -53,8 +53,8 @@ class Campaign:
             self._keep_busy()
             self._wait()
             self._kill()
-            self._tell(point)
             assert_nothing_is_published_by_half(self.grounds.settings.store.open())
+            self._tell(point)
         self._finish()
         runs = assert_all_is_published_once(self.grounds, self.ordered)
         return f"{self._killed()} over {runs} runs: {runs} published, 0 lost, 0 doubled, 0 published by half"

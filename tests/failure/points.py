@@ -32,7 +32,7 @@ POINTS = (
     "publish.status:Claim.update",
     "publish.latest:advance",
     "publish.discovery:refresh",
-    "publish.stores.local:_synchronise",
+    "publish.stores.local:synchronise",
     "ops.publications:supersede_earlier",
 )
 """From the claim to the last object, the windows between a store's and a history's commit among them."""

@@ -1,8 +1,11 @@
 """Promises of an ensemble: members are their own, windows resume exactly, bad members are replaced or dropped."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import jax
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from forecast import restart
 from forecast.ensemble import Ensemble
 from forecast.errors import AnalysisMismatch, ForcingNotValid, ForecastError, QuorumLost
+from forecast.integration import Integration
 from forecast.members import Identity, Members
 from forecast.model_operations import member_key
 from forecast.model_state import hour_of
@@ -90,6 +94,63 @@ def test_a_batch_of_members_agrees_with_each_alone(demo_checkpoint, demo_analysi
     found, wanted = together[1].data, three_hours[1].data
     for name in ("air_temperature", "eastward_wind", "specific_humidity"):
         assert float(abs(found[name] - wanted[name]).max()) < 1e-4 * float(wanted[name].std())
+
+
+@pytest.mark.parametrize("on_host", [True, False], ids=["CPU", "accelerator"])
+def test_an_accelerator_is_a_window_ahead_and_a_cpu_waits_for_what_is_done_with_a_frame(
+    demo_checkpoint, demo_analysis, hourly, restart_dir, three_hours, monkeypatch, on_host
+):
+    begun, second = [], Event()
+    advance = Members.advance
+
+    def noted(self, states, identities, forcing, first_hour, hours):
+        begun.append(first_hour)
+        if first_hour == 1:
+            second.set()
+        return advance(self, states, identities, forcing, first_hour, hours)
+
+    monkeypatch.setattr(Members, "advance", noted)
+    monkeypatch.setattr(Members, "on_host", on_host)
+    forecast = Ensemble(demo_checkpoint, hourly(3), demo_analysis, restart_dir, batch_size=1).frames()
+    frames = [next(forecast)]
+    if on_host:
+        assert set(begun) == {0}
+    else:
+        assert second.wait(60)
+    frames += forecast
+    assert all(frame.data.equals(wanted.data) for frame, wanted in zip(frames, three_hours, strict=True))
+
+
+def test_what_ends_the_wait_for_a_window_ends_the_integration(
+    demo_checkpoint, demo_analysis, hourly, restart_dir, monkeypatch
+):
+    class Asked(BaseException):
+        """What a signal may raise."""
+
+    def asked(future, timeout=None):
+        raise Asked
+
+    ensemble = Ensemble(demo_checkpoint, hourly(3), demo_analysis, restart_dir)
+    stop, stopped = Integration.stop, Event()
+    monkeypatch.setattr(Integration, "stop", lambda self: (stop(self), stopped.set())[0])
+    forecast = ensemble.frames()
+    next(forecast)
+    monkeypatch.setattr("forecast.integration.ThreadPoolExecutor", _raising(asked))
+    with pytest.raises(Asked):
+        list(forecast)
+    assert stopped.is_set()
+
+
+def _raising(result):
+    """Executors whose futures have this way to give a result."""
+
+    class Executor(ThreadPoolExecutor):
+        def submit(self, *arguments, **named):
+            future = super().submit(*arguments, **named)
+            future.result = partial(result, future)
+            return future
+
+    return Executor
 
 
 def test_keys_are_distinct_for_cycles_members_and_attempts():

@@ -6,7 +6,6 @@ import db
 from db import alerts as table
 from db import migrate
 from ops import alerts
-from ops.alerts import Kind
 from tests.ops.fakes import StillClock
 
 NOW = StillClock().now
@@ -58,7 +57,3 @@ def test_a_password_in_a_message_is_masked_and_a_long_subject_cut(engine):
 def test_an_unknown_kind_is_refused(engine):
     with pytest.raises(ValueError, match="sunny"):
         alerts.raise_(engine, "sunny", "today", "", now=NOW)
-
-
-def test_each_kind_has_its_paragraph():
-    assert {alerts.runbook(kind) for kind in Kind} == {f"docs/runbook.md#{kind.value}" for kind in Kind}

@@ -14,7 +14,6 @@ from ops.web.context import context
 from ops.web.problems import documented
 
 router = APIRouter(prefix=f"{API}/alerts", tags=["alerts"])
-RUNBOOK = "docs/runbook.md"
 
 
 @router.get(
@@ -27,6 +26,7 @@ RUNBOOK = "docs/runbook.md"
 async def list_alerts(request: Request, query: Annotated[models.AlertsQuery, Query()]) -> Response:
     """Alerts that pass all filters, the last raised first."""
     wanted = {"is_open": query.open, "kind": query.kind, "before": query.after}
-    rows = await context(request).read(partial(listing.alerts, **wanted, limit=query.limit + 1))
-    rows = [row | {"runbook": f"{RUNBOOK}#{row['kind']}"} for row in rows]
+    here = context(request)
+    rows = await here.read(partial(listing.alerts, **wanted, limit=query.limit + 1))
+    rows = [row | {"runbook": here.settings.alerts.runbook(row["kind"])} for row in rows]
     return answers.as_json(request, answers.page("alerts", rows, query.limit, "id"))

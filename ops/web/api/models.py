@@ -295,7 +295,9 @@ class AlertRow(BaseModel):
     message: str
     raised_at: datetime
     resolved_at: datetime | None
-    runbook: str = Field(description="What to do about it.", examples=["docs/runbook.md#late"])
+    runbook: str = Field(
+        description="Where it stands what to do about it.", examples=["https://example.org/runbook.md#late"]
+    )
 
 
 class AlertPage(BaseModel):
