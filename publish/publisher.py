@@ -189,16 +189,17 @@ class Publisher:
     def _release(self, files: Iterable[EncodedFile], hours: int | None) -> list[PublishedObject]:
         """Store files, those that point into others last, and name them to readers."""
         ordered = sorted(files, key=lambda file: file.path.suffix in INDEX_SUFFIXES)
-        published = [self._put(file, hours) for file in ordered]
+        fixed = self._complete is not None or (hours is not None and hours not in self.missing_lead_hours)
+        published = [self._put(file, hours, fixed) for file in ordered]
         if self._claim is not None and any(each.key not in self._released for each in published):
             self._claim.release(hours, tuple(published))
         return published
 
-    def _put(self, file: EncodedFile, hours: int | None) -> PublishedObject:
+    def _put(self, file: EncodedFile, hours: int | None, fixed: bool) -> PublishedObject:
+        """Store one file; `fixed` says that nothing may be added any more."""
         size, digest = file.path.stat().st_size, sha256_of(file.path)
         one = PublishedObject(file.key, size, digest, file.kind, file.media_type, hours, file.members)
         known = self._released.get(one.key)
-        fixed = self._complete is not None or (hours is not None and hours not in self.missing_lead_hours)
         if known is not None and (known.bytes, known.sha256) == (size, digest):
             one = known
         elif known is not None or fixed:
