@@ -1,4 +1,4 @@
-"""A profile is a file that stock viewers open, and shows that products are made while the next window is integrated."""
+"""A profile is a file for stock viewers, and shows products being made while an accelerator integrates what is next."""
 
 import gzip
 import json
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from forecast.ensemble import Ensemble
+from forecast.members import Members
 from ops import worker
 from ops.forecaster import ModelForecaster
 from ops.progress import LogProgress
@@ -16,11 +17,21 @@ from tests.ops.fakes import FakeForecaster, save_model, settings
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory, demo_checkpoint, demo_analysis, hourly):
-    """All events of a profile of a run with synthetic frames, and of a forecast whose frames are used for a while."""
+    """All events of a profile of a run with synthetic frames, and of a forecast whose frames are used for a while.
+
+    The forecast takes this CPU for an accelerator.
+    """
     directory = tmp_path_factory.mktemp("profile")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Members, "on_host", False)
+        return profiled(directory, demo_checkpoint, demo_analysis, hourly)
+
+
+def profiled(directory, demo_checkpoint, demo_analysis, hourly):
+    """What `events` are."""
     wanted = settings(directory)
     save_model(wanted.paths.models)
-    forecast = Ensemble(demo_checkpoint, hourly(3, members=1), demo_analysis, directory / "restart").frames()
+    forecast = Ensemble(demo_checkpoint, hourly(3, members=1), demo_analysis, directory / "restart", 1).frames()
     next(forecast)
     with ModelForecaster().profiled(directory / "profile"):
         cycle = datetime(1959, 1, 2, tzinfo=UTC)
