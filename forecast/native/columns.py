@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant, constant
 from forecast.native.kernel import Plain, Tables, apply, kernel
-
-_ROWS = 8
-"""kRows of kernels.h."""
+from forecast.native.tables import ROWS, packed, padded
 
 
 class Columns(nnx.Module):
@@ -23,10 +19,9 @@ class Columns(nnx.Module):
     def __init__(self, kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]):
         self.width: int = kernels[0].shape[0]
         self.channels: tuple[int, ...] = (kernels[0].shape[1], *(each.shape[2] for each in kernels))
-        self.weights = _joined(
-            [_in_rows(each).reshape(*each.shape[:2], -1, _ROWS).transpose(2, 1, 0, 3) for each in kernels]
-        )
-        self.biases = _joined([_in_rows(each) for each in biases])
+        rows = [padded(each, -1, ROWS).reshape(*each.shape[:2], -1, ROWS) for each in kernels]
+        self.weights = packed([each.transpose(2, 1, 0, 3) for each in rows])
+        self.biases = packed([padded(each, -1, ROWS) for each in biases])
 
     def __call__(self, x: jax.Array, plain: Plain, plain_tables: Tables) -> jax.Array:
         """[column, input, level] to [column, output, level]; `plain` is the same function in JAX."""
@@ -34,12 +29,3 @@ class Columns(nnx.Module):
         attributes = {"channels": np.array(self.channels, np.int64), "width": np.int64(self.width)}
         call = kernel("sigmacast_columns", shape, **attributes)
         return apply(call, plain, (self.weights[...], self.biases[...]), plain_tables, x)
-
-
-def _in_rows(values: np.ndarray) -> np.ndarray:
-    """With zeros behind, so that the outputs, the last axis, are whole rows."""
-    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % _ROWS)])
-
-
-def _joined(parts: Sequence[np.ndarray]) -> Constant:
-    return constant(np.concatenate([part.ravel() for part in parts]), jnp.float32)

@@ -5,13 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from forecast.dycore.constant import Constant, constant
+from forecast.dycore.constant import constant
 from forecast.dycore.spectral_grid import SpectralGrid
 from forecast.native.kernel import Plain, Tables, apply, kernel
-
-_LANES = 16
-_ROWS = 8
-"""kLanes and kRows of kernels.h."""
+from forecast.native.tables import LANES, ROWS, packed, padded
 
 
 class Transforms(nnx.Module):
@@ -19,10 +16,10 @@ class Transforms(nnx.Module):
 
     def __init__(self, grid: SpectralGrid):
         self.grid = grid
-        self.legendre_inverse = _packed(_legendre_inverse(grid))
-        self.legendre_forward = _packed(_legendre_forward(grid))
-        self.fourier_inverse = _packed(_fourier_inverse(grid))
-        self.fourier_forward = _packed(_fourier_forward(grid))
+        self.legendre_inverse = packed(_legendre_inverse(grid))
+        self.legendre_forward = packed(_legendre_forward(grid))
+        self.fourier_inverse = packed(_fourier_inverse(grid))
+        self.fourier_forward = packed(_fourier_forward(grid))
         self.weights = constant(_weights(grid), jnp.float32)
 
     def to_nodal(self, modal: jax.Array, plain: Plain, plain_tables: Tables) -> jax.Array:
@@ -38,17 +35,6 @@ class Transforms(nnx.Module):
         return apply(kernel("sigmacast_to_modal", shape), plain, tables, plain_tables, nodal)
 
 
-def _packed(parts: list[np.ndarray]) -> Constant:
-    return constant(np.concatenate([part.ravel() for part in parts]), jnp.float32)
-
-
-def _padded(table: np.ndarray, axis: int, multiple: int) -> np.ndarray:
-    """The table with zeros behind, so that the axis is a multiple."""
-    widths = [(0, 0)] * table.ndim
-    widths[axis] = (0, -table.shape[axis] % multiple)
-    return np.pad(table, widths)
-
-
 def _south(grid: SpectralGrid) -> np.ndarray:
     """Legendre functions of one hemisphere, the equator included [m, latitude, total]."""
     return grid.legendre_matrix[:, : (grid.latitude_count + 1) // 2]
@@ -56,13 +42,13 @@ def _south(grid: SpectralGrid) -> np.ndarray:
 
 def _legendre_inverse(grid: SpectralGrid) -> list[np.ndarray]:
     """For each m [l - m, latitude]."""
-    return [_padded(functions[:, m:].T, 1, _LANES) for m, functions in enumerate(_south(grid))]
+    return [padded(functions[:, m:].T, 1, LANES) for m, functions in enumerate(_south(grid))]
 
 
 def _legendre_forward(grid: SpectralGrid) -> list[np.ndarray]:
     """For each m and parity of l - m [latitude, l]."""
     parities = [functions[:, m + parity :: 2] for m, functions in enumerate(_south(grid)) for parity in (0, 1)]
-    return [_padded(functions, 1, _LANES) for functions in parities]
+    return [padded(functions, 1, LANES) for functions in parities]
 
 
 def _fourier(grid: SpectralGrid) -> list[np.ndarray]:
@@ -75,7 +61,7 @@ def _fourier(grid: SpectralGrid) -> list[np.ndarray]:
 
 def _fourier_inverse(grid: SpectralGrid) -> list[np.ndarray]:
     """Each [node / rows, m, node % rows]."""
-    return [_in_rows(_padded(basis, 0, _ROWS)) for basis in _fourier(grid)]
+    return [_in_rows(padded(basis, 0, ROWS)) for basis in _fourier(grid)]
 
 
 def _fourier_forward(grid: SpectralGrid) -> list[np.ndarray]:
@@ -84,12 +70,12 @@ def _fourier_forward(grid: SpectralGrid) -> list[np.ndarray]:
     alone[0] = 0.5
     if grid.longitude_count % 4 == 0:
         alone[-1] = 0.5
-    return [_in_rows(_padded((basis * alone[:, None]).T, 0, _ROWS)) for basis in _fourier(grid)]
+    return [_in_rows(padded((basis * alone[:, None]).T, 0, ROWS)) for basis in _fourier(grid)]
 
 
 def _in_rows(table: np.ndarray) -> np.ndarray:
     """[row, k] as [row / rows, k, row % rows]."""
-    return table.reshape(-1, _ROWS, table.shape[1]).transpose(0, 2, 1)
+    return table.reshape(-1, ROWS, table.shape[1]).transpose(0, 2, 1)
 
 
 def _weights(grid: SpectralGrid) -> np.ndarray:
@@ -98,4 +84,4 @@ def _weights(grid: SpectralGrid) -> np.ndarray:
     south = weights[:, : (grid.latitude_count + 1) // 2].copy()
     if grid.latitude_count % 2:
         south[:, -1] *= 0.5
-    return _padded(south, 1, _LANES)
+    return padded(south, 1, LANES)
