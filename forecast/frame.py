@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import xarray as xr
 
@@ -30,7 +31,7 @@ class Frame:
         """The time this frame is for."""
         return valid_time(self.init_time, self.lead_time)
 
-    @property
+    @cached_property
     def members(self) -> tuple[int, ...]:
         """The members present, in order."""
         return tuple(int(member) for member in self.data["member"].values)

@@ -30,12 +30,12 @@ def values(data: xr.Dataset, name: str, level: int | None) -> Values:
     `level` [hPa] for fields on levels. Raises ProductError when the data has not what the field is made of.
     """
     if name in _ON_LEVEL:
-        return _ON_LEVEL[name](data.sel(level=level))
+        return _ON_LEVEL[name](data, level)
     if name in ON_LEVELS:
-        return _variable(data.sel(level=level), name)
+        return variable(data, name, level)
     if name in LAYERS:
         return thickness(data, *LAYERS[name])
-    return _OF_COLUMN[name](data) if name in _OF_COLUMN else _variable(data, name)
+    return _OF_COLUMN[name](data) if name in _OF_COLUMN else variable(data, name)
 
 
 def geopotential_height(geopotential: Values) -> Values:
@@ -46,24 +46,24 @@ def geopotential_height(geopotential: Values) -> Values:
 def thickness(data: xr.Dataset, lower: int, upper: int) -> Values:
     """Height of the upper level over the lower [m], levels in hPa (WMO-No. 182, thickness)."""
     require_levels(data, (lower, upper))
-    top, bottom = (_variable(data.sel(level=level), "geopotential") for level in (upper, lower))
+    top, bottom = (variable(data, "geopotential", level) for level in (upper, lower))
     return geopotential_height(top - bottom)
 
 
-def wind_speed(layer: xr.Dataset) -> Values:
+def wind_speed(data: xr.Dataset, level: int | None) -> Values:
     """Length of the wind vector [m s-1]."""
-    return np.hypot(*_wind(layer))
+    return np.hypot(*_wind(data, level))
 
 
-def vorticity(layer: xr.Dataset) -> Values:
+def vorticity(data: xr.Dataset, level: int | None) -> Values:
     """Relative vorticity [s-1]."""
-    wind = _wind(layer)
+    wind = _wind(data, level)
     return wind_derivatives(*wind[0].shape[-2:]).vorticity(*wind)
 
 
-def divergence(layer: xr.Dataset) -> Values:
+def divergence(data: xr.Dataset, level: int | None) -> Values:
     """Divergence of the wind [s-1]."""
-    wind = _wind(layer)
+    wind = _wind(data, level)
     return wind_derivatives(*wind[0].shape[-2:]).divergence(*wind)
 
 
@@ -74,18 +74,17 @@ def total_column_water(data: xr.Dataset) -> Values:
     lowest layer ends at the ground. The mass of a layer is its difference of pressure over gravity.
     """
     levels = np.sort(data["level"].values.astype(np.float64))
-    surface = _variable(data, "surface_air_pressure").astype(np.float64)
+    surface = variable(data, "surface_air_pressure").astype(np.float64)
     cloud = np.zeros_like(surface)
     bounds = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [np.inf]]) * 100.0
     for level, top, bottom in zip(levels, bounds[:-1], bounds[1:], strict=True):
-        layer = data.sel(level=level)
         mass = np.maximum(np.minimum(surface, bottom) - top, 0.0) / GRAVITY
-        cloud += mass * sum(_variable(layer, name) for name in _CLOUDS)
-    return (_variable(data, "atmosphere_mass_content_of_water_vapor") + cloud).astype(np.float32)
+        cloud += mass * sum(variable(data, name, level) for name in _CLOUDS)
+    return (variable(data, "atmosphere_mass_content_of_water_vapor") + cloud).astype(np.float32)
 
 
-_ON_LEVEL: dict[str, Callable[[xr.Dataset], Values]] = {
-    GEOPOTENTIAL_HEIGHT.name: lambda layer: geopotential_height(_variable(layer, "geopotential")),
+_ON_LEVEL: dict[str, Callable[[xr.Dataset, int | None], Values]] = {
+    GEOPOTENTIAL_HEIGHT.name: lambda data, level: geopotential_height(variable(data, "geopotential", level)),
     WIND_SPEED.name: wind_speed,
     VORTICITY.name: vorticity,
     DIVERGENCE.name: divergence,
@@ -97,14 +96,21 @@ _OF_COLUMN: dict[str, Callable[[xr.Dataset], Values]] = {
 }
 
 
-def _wind(layer: xr.Dataset) -> tuple[Values, Values]:
-    return _variable(layer, "eastward_wind"), _variable(layer, "northward_wind")
+def _wind(data: xr.Dataset, level: int | None) -> tuple[Values, Values]:
+    return variable(data, "eastward_wind", level), variable(data, "northward_wind", level)
 
 
-def _variable(data: xr.Dataset, name: str) -> Values:
+def variable(data: xr.Dataset, name: str, level: float | None = None) -> Values:
+    """A field as the model has it, on a level if it has levels: float32 [member, longitude, latitude].
+
+    Takes the array as it lies: `sel` would give every variable of the data, for each level of each field.
+    """
     if name not in data:
         raise ProductError(f"the product asks for {name}, which the frame lacks; it has {', '.join(map(str, data))}")
-    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float32, copy=False)
+    found = data.variables[name]
+    if level is not None:
+        found = found.isel(level=data.indexes["level"].get_loc(level))
+    return found.transpose("member", "longitude", "latitude").values.astype(np.float32, copy=False)
 
 
 def require_levels(data: xr.Dataset, levels: tuple[int, ...]) -> None:

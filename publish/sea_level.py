@@ -67,18 +67,18 @@ def _column_below(
 
 
 def _lowest_above_ground(data: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Pressure [Pa], geopotential [m2 s-2] and virtual temperature [K], each [member, longitude, latitude]."""
-    surface_pressure = _values(data, "surface_air_pressure")
-    pressure, geopotential, temperature = (np.full(surface_pressure.shape, np.nan) for _ in range(3))
-    for level in np.sort(data["level"].values):
-        layer = data.sel(level=level)
-        above = float(level) * 100.0 <= surface_pressure
-        pressure[above] = float(level) * 100.0
-        geopotential[above] = _values(layer, "geopotential")[above]
-        moist = virtual_temperature(_values(layer, "air_temperature"), _values(layer, "specific_humidity"))
-        temperature[above] = moist[above]
-    return pressure, geopotential, temperature
+    """Pressure [Pa], geopotential [m2 s-2] and virtual temperature [K], each [member, longitude, latitude].
 
+    Not a number where all levels are below the ground.
+    """
+    surface_pressure = data["surface_air_pressure"].transpose("member", "longitude", "latitude").values
+    surface_pressure, levels = surface_pressure.astype(np.float64), data["level"].values
+    downward = np.argsort(levels)
+    lowest = downward[np.maximum(np.searchsorted(levels[downward] * 100.0, surface_pressure, side="right") - 1, 0)]
 
-def _values(data: xr.Dataset, name: str) -> NDArray[np.float64]:
-    return data[name].transpose("member", "longitude", "latitude").values.astype(np.float64)
+    def there(name: str) -> NDArray[np.float64]:
+        on_levels = data[name].transpose("member", "level", "longitude", "latitude").values
+        return np.take_along_axis(on_levels, lowest[:, np.newaxis], axis=1)[:, 0].astype(np.float64)
+
+    pressure = np.where(levels[lowest] * 100.0 <= surface_pressure, levels[lowest] * 100.0, np.nan)
+    return pressure, there("geopotential"), virtual_temperature(there("air_temperature"), there("specific_humidity"))

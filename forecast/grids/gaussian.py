@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.grids.grid import unchanging
+
 
 @dataclass(frozen=True)
 class GaussianGrid:
@@ -25,15 +27,15 @@ class GaussianGrid:
         """(longitude, latitude)."""
         return self.longitude_count, self.latitude_count
 
-    @property
+    @cached_property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return np.linspace(0.0, 360.0, self.longitude_count, endpoint=False)
+        return unchanging(np.linspace(0.0, 360.0, self.longitude_count, endpoint=False))
 
-    @property
+    @cached_property
     def latitudes(self) -> NDArray[np.float64]:
         """Degrees north, south first, shape [latitude]."""
-        return np.asarray(np.rad2deg(np.arcsin(self._nodes_and_weights[0])), dtype=np.float64)
+        return unchanging(np.rad2deg(np.arcsin(self._nodes_and_weights[0])))
 
     @property
     def quadrature_weights(self) -> NDArray[np.float64]:

@@ -28,6 +28,12 @@ class Grid(Protocol):
         ...
 
 
+def unchanging(axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The array, which nobody can write to any more: it is handed out again and again."""
+    axis.flags.writeable = False
+    return axis
+
+
 @dataclass(frozen=True, eq=False)
 class RegularGrid:
     """A global grid with the coordinates of a file, in the file's order.

@@ -1,9 +1,12 @@
 """Regular latitude-longitude grid, as forecasts are published on it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forecast.grids.grid import unchanging
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,15 @@ class LatLonGrid:
         """(longitude, latitude)."""
         return self.longitudes.size, self.latitudes.size
 
-    @property
+    @cached_property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return np.linspace(0.0, 360.0, 2 * self._steps, endpoint=False)
+        return unchanging(np.linspace(0.0, 360.0, 2 * self._steps, endpoint=False))
 
-    @property
+    @cached_property
     def latitudes(self) -> NDArray[np.float64]:
         """Degrees north from 90 to -90, shape [latitude]."""
-        return np.linspace(90.0, -90.0, self._steps + 1)
+        return unchanging(np.linspace(90.0, -90.0, self._steps + 1))
 
     @property
     def _steps(self) -> int:

@@ -74,9 +74,12 @@ def at_places(values: NDArray[np.float32], grid: LatLonGrid, places: tuple[Place
     left = np.floor(columns).astype(int) % count
     down, along = rows - top, columns - np.floor(columns)
     right = (left + 1) % count
-    field = values.astype(np.float64)
-    upper = field[..., top, left] * (1 - along) + field[..., top, right] * along
-    lower = field[..., top + 1, left] * (1 - along) + field[..., top + 1, right] * along
+
+    def at(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.float64]:
+        return values[..., row, column].astype(np.float64)
+
+    upper = at(top, left) * (1 - along) + at(top, right) * along
+    lower = at(top + 1, left) * (1 - along) + at(top + 1, right) * along
     return np.moveaxis(upper * (1 - down) + lower * down, -1, 0)
 
 

@@ -1,6 +1,7 @@
 """Zarr as its readers see it: `xr.open_zarr` of a directory and of an address; nothing before the run is whole."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from publish.manifest import RunInfo, verify
 from publish.product import ProductSettings, Slab, slabs
@@ -106,6 +108,22 @@ def test_values_are_the_frames_rounded_as_in_netcdf(opened: xr.Dataset):
             if (slab.field.short_name, slab.level) == ("t", 850):
                 probability = by_name["probability_below_273p15"]
                 np.testing.assert_array_equal(found.t850_probability_below_273p15.values, cf.rounded(probability))
+
+
+def test_shards_have_the_octets_that_zarr_python_gives_them(directory: Path, tmp_path: Path):
+    here, again = directory / STORE, tmp_path / "again.zarr"
+    shutil.copytree(here, again)
+    for path in again.rglob("c.*"):
+        path.unlink()
+    names = [name for name, array in zarr.open_group(here, mode="r").arrays() if array.ndim > 2]
+    for name in names:
+        values = zarr.open_array(here / name, mode="r")
+        zarr.open_array(again / name, mode="r+")[...] = values[...]
+    written = {path.relative_to(again) for name in names for path in (again / name).rglob("c.*")}
+    assert len(written) == len(names) * len(HOURS)
+    assert {path: (again / path).read_bytes() for path in written} == {
+        path: (here / path).read_bytes() for path in written
+    }
 
 
 def test_rounding_is_to_the_nearest_of_15_bits():

@@ -56,3 +56,10 @@ def test_global_grids_of_files_are_accepted_in_any_order(first, order):
 def test_what_does_not_cover_the_globe_once_is_refused(longitudes, latitudes):
     with pytest.raises(GridError, match="expected"):
         RegularGrid(longitudes, latitudes)
+
+
+@pytest.mark.parametrize("grid", [GaussianGrid(32, 16), LatLonGrid(5.0)])
+def test_nobody_can_change_the_coordinates_of_a_grid(grid):
+    for axis in (grid.longitudes, grid.latitudes):
+        with pytest.raises(ValueError, match="read-only"):
+            axis[0] = 1.0
