@@ -57,9 +57,16 @@ class Program:
 
     def __call__(self, device: Device, arguments: Sequence[Any]) -> Arrays:
         """The outputs, on the device and not waited for; what of the arguments is not there yet is taken there."""
-        executed = self.load(device).execute_sharded(jax.device_put(list(arguments), device))
+        executed = self.load(device).execute_sharded([_on(device, each) for each in arguments])
         parts = executed.disassemble_into_single_device_arrays()
         return dict(zip(self.outputs, (part[0] for part in parts), strict=True))
+
+
+def _on(device: Device, array: Any) -> jax.Array:
+    """The array on the device; one that is there already stays as it is, which asking JAX would take longer for."""
+    if isinstance(array, jax.Array) and array.device == device:
+        return array
+    return jax.device_put(array, device)
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
