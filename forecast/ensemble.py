@@ -128,9 +128,8 @@ class Ensemble:
         """The frames of a window from a lead time on; once they are taken it is saved."""
         self._lost = [dict(loss) for loss in finished.lost]
         for hour in finished.window.outputs:
-            fields = _taken_in(spool, hour, finished.identities)
             if hour >= first:
-                yield self._frame(hour, finished.identities, fields)
+                yield self._frame(hour, finished.identities, _taken_in(spool, hour, finished.identities))
                 memory.give_back()
         self._save(finished)
 

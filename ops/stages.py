@@ -297,6 +297,7 @@ def _integrate(work: Work, start: Start, publisher: Publisher) -> None:
             if not publisher.missing_lead_hours:
                 break
             course.drain_if_asked()
+            del frame  # what comes before the next one, an integration perhaps, needs the memory
     _record_losses(work, forecast)
     work.watch.point()
     if still := publisher.missing_lead_hours:

@@ -1,7 +1,9 @@
 """Promises of an ensemble: members are their own, windows resume exactly, bad members are replaced or dropped."""
 
 import dataclasses
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -119,6 +121,12 @@ def test_an_accelerator_is_a_window_ahead_and_a_cpu_waits_for_what_is_done_with_
         assert second.wait(60)
     frames += forecast
     assert all(frame.data.equals(wanted.data) for frame, wanted in zip(frames, three_hours, strict=True))
+
+
+def test_a_frame_that_its_user_lets_go_of_is_gone(demo_checkpoint, demo_analysis, hourly, restart_dir):
+    with closing(Ensemble(demo_checkpoint, hourly(3), demo_analysis, restart_dir).frames()) as forecast:
+        watched = weakref.ref(next(forecast).data["air_temperature"].values)
+        assert watched() is None
 
 
 def test_what_ends_the_wait_for_a_window_ends_the_integration(

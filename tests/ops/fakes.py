@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -88,7 +89,7 @@ class FakeForecaster:
     """Yields synthetic frames; can lose a member, fail, hang, be killed or be stopped at a lead time [h].
 
     Each frame takes `seconds`, a batch of more than `fits` members exhausts the memory, and each lead time reached is
-    a line of the file `diary`.
+    a line of the file `diary`. `frames_held` tells for each frame whether it was still in use when the next was asked.
     """
 
     fail_at: int | None = None
@@ -105,6 +106,7 @@ class FakeForecaster:
     analyses: list[xr.Dataset] = field(default_factory=list)
     initial: InitialConditions | None = None
     starts: list[xr.Dataset] = field(default_factory=list)
+    frames_held: list[bool] = field(default_factory=list)
 
     def device(self) -> str:
         return "1 x Imagination (fake)"
@@ -139,7 +141,10 @@ class FakeForecast:
             if lead_time >= from_lead:
                 self._mishap(lead_hours(lead_time))
                 self._on_progress(lead_time, self._spec.members * lead_time / HOUR, total)
-                yield frame(self._spec, lead_time, members)
+                made = [frame(self._spec, lead_time, members)]
+                watched = weakref.ref(made[0])
+                yield made.pop()
+                self._forecaster.frames_held.append(watched() is not None)
                 if self._draining:
                     return
 

@@ -60,6 +60,12 @@ def test_a_run_is_published_and_recorded(history):
     assert [one.uri for one in inputs] == ["pypi:neuralgcm/neuralgcm/data/era5_tl31_19590102T00.nc"]
 
 
+def test_a_frame_is_let_go_of_before_the_next_is_asked_for(history):
+    forecaster = FakeForecaster()
+    history.run(forecaster)
+    assert forecaster.frames_held == [False] * (len(LEAD_HOURS) - 1)
+
+
 def test_the_history_lists_exactly_what_the_store_holds(history):
     history.settings = settings(history.directory, products__formats=("grib2", "netcdf"), charts__lead_hours=(24,))
     ended = history.run()
