@@ -110,7 +110,7 @@ def test_values_are_the_frames_rounded_as_in_netcdf(opened: xr.Dataset):
                 np.testing.assert_array_equal(found.t850_probability_below_273p15.values, cf.rounded(probability))
 
 
-def test_shards_have_the_octets_that_zarr_python_gives_them(directory: Path, tmp_path: Path):
+def test_a_shard_of_one_tile_has_the_octets_that_zarr_python_gives_it(directory: Path, tmp_path: Path):
     here, again = directory / STORE, tmp_path / "again.zarr"
     shutil.copytree(here, again)
     for path in again.rglob("c.*"):
