@@ -13,10 +13,15 @@ TUNABLES = "GLIBC_TUNABLES"
 MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2:glibc.malloc.mmap_threshold=262144"
 
 
-def main() -> NoReturn:
-    """The command line, in a process whose memory is managed so where the system is able to."""
+def manage_memory() -> None:
+    """Begin the process anew with its memory managed so, once and where the system is able to."""
     if sys.platform == "linux" and TUNABLES not in os.environ:
         os.execve(sys.executable, sys.orig_argv, os.environ | {TUNABLES: MEMORY})  # noqa: S606
+
+
+def main() -> NoReturn:
+    """The command line."""
+    manage_memory()
     from ops.cli import main as command_line
 
     command_line()

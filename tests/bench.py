@@ -2,8 +2,9 @@
 
 One member goes six hours and is decoded; with `--members` so many go one hour. All contenders start from the
 demonstration analysis in one process and take turns, so that a machine that slows down slows all of them; reported
-are medians, and the medians of the ratios within a turn. The floor is the arithmetic of the matrix products and
-convolutions, those of the transforms by what their symmetries leave, at the rate of a large matrix product here.
+are medians, and the medians of the ratios within a turn. Memory is managed as in the program, for all of them. The
+floor is the arithmetic of the matrix products and convolutions, those of the transforms by what their symmetries
+leave, at the rate of a large matrix product here.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from ingest.sources import open_source
 from ops.commands.output import table
 from ops.demo import checkpoint_file
 from ops.forecaster import ModelForecaster
+from ops.start import manage_memory
 from tests.parity.reference import Reference
 
 CYCLE = datetime(1959, 1, 2, tzinfo=UTC)
@@ -228,4 +230,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    manage_memory()
     main()
