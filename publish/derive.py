@@ -32,10 +32,10 @@ def values(data: xr.Dataset, name: str, level: int | None) -> Values:
     if name in _ON_LEVEL:
         return _ON_LEVEL[name](data, level)
     if name in ON_LEVELS:
-        return variable(data, name, level)
+        return _variable(data, name, level)
     if name in LAYERS:
         return thickness(data, *LAYERS[name])
-    return _OF_COLUMN[name](data) if name in _OF_COLUMN else variable(data, name)
+    return _OF_COLUMN[name](data) if name in _OF_COLUMN else _variable(data, name)
 
 
 def geopotential_height(geopotential: Values) -> Values:
@@ -46,7 +46,7 @@ def geopotential_height(geopotential: Values) -> Values:
 def thickness(data: xr.Dataset, lower: int, upper: int) -> Values:
     """Height of the upper level over the lower [m], levels in hPa (WMO-No. 182, thickness)."""
     require_levels(data, (lower, upper))
-    top, bottom = (variable(data, "geopotential", level) for level in (upper, lower))
+    top, bottom = (_variable(data, "geopotential", level) for level in (upper, lower))
     return geopotential_height(top - bottom)
 
 
@@ -74,17 +74,17 @@ def total_column_water(data: xr.Dataset) -> Values:
     lowest layer ends at the ground. The mass of a layer is its difference of pressure over gravity.
     """
     levels = np.sort(data["level"].values.astype(np.float64))
-    surface = variable(data, "surface_air_pressure").astype(np.float64)
+    surface = _variable(data, "surface_air_pressure").astype(np.float64)
     cloud = np.zeros_like(surface)
     bounds = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [np.inf]]) * 100.0
     for level, top, bottom in zip(levels, bounds[:-1], bounds[1:], strict=True):
         mass = np.maximum(np.minimum(surface, bottom) - top, 0.0) / GRAVITY
-        cloud += mass * sum(variable(data, name, level) for name in _CLOUDS)
-    return (variable(data, "atmosphere_mass_content_of_water_vapor") + cloud).astype(np.float32)
+        cloud += mass * sum(_variable(data, name, level) for name in _CLOUDS)
+    return (_variable(data, "atmosphere_mass_content_of_water_vapor") + cloud).astype(np.float32)
 
 
 _ON_LEVEL: dict[str, Callable[[xr.Dataset, int | None], Values]] = {
-    GEOPOTENTIAL_HEIGHT.name: lambda data, level: geopotential_height(variable(data, "geopotential", level)),
+    GEOPOTENTIAL_HEIGHT.name: lambda data, level: geopotential_height(_variable(data, "geopotential", level)),
     WIND_SPEED.name: wind_speed,
     VORTICITY.name: vorticity,
     DIVERGENCE.name: divergence,
@@ -97,10 +97,10 @@ _OF_COLUMN: dict[str, Callable[[xr.Dataset], Values]] = {
 
 
 def _wind(data: xr.Dataset, level: int | None) -> tuple[Values, Values]:
-    return variable(data, "eastward_wind", level), variable(data, "northward_wind", level)
+    return _variable(data, "eastward_wind", level), _variable(data, "northward_wind", level)
 
 
-def variable(data: xr.Dataset, name: str, level: float | None = None) -> Values:
+def _variable(data: xr.Dataset, name: str, level: float | None = None) -> Values:
     """A field as the model has it, on a level if it has levels: float32 [member, longitude, latitude].
 
     Takes the array as it lies: `sel` would give every variable of the data, for each level of each field.

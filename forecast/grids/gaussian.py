@@ -27,20 +27,25 @@ class GaussianGrid:
         """(longitude, latitude)."""
         return self.longitude_count, self.latitude_count
 
-    @cached_property
+    @property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return unchanging(np.linspace(0.0, 360.0, self.longitude_count, endpoint=False))
+        return self._axes[0]
 
-    @cached_property
+    @property
     def latitudes(self) -> NDArray[np.float64]:
         """Degrees north, south first, shape [latitude]."""
-        return unchanging(np.rad2deg(np.arcsin(self._nodes_and_weights[0])))
+        return self._axes[1]
 
     @property
     def quadrature_weights(self) -> NDArray[np.float64]:
         """Weights of the Gauss-Legendre rule in sin(latitude), shape [latitude]; their sum is 2."""
         return self._nodes_and_weights[1]
+
+    @cached_property
+    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        eastward = np.linspace(0.0, 360.0, self.longitude_count, endpoint=False)
+        return unchanging(eastward), unchanging(np.rad2deg(np.arcsin(self._nodes_and_weights[0])))
 
     @cached_property
     def _nodes_and_weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -28,16 +28,18 @@ class LatLonGrid:
         """(longitude, latitude)."""
         return self.longitudes.size, self.latitudes.size
 
-    @cached_property
+    @property
     def longitudes(self) -> NDArray[np.float64]:
         """Degrees east from 0, shape [longitude]."""
-        return unchanging(np.linspace(0.0, 360.0, 2 * self._steps, endpoint=False))
-
-    @cached_property
-    def latitudes(self) -> NDArray[np.float64]:
-        """Degrees north from 90 to -90, shape [latitude]."""
-        return unchanging(np.linspace(90.0, -90.0, self._steps + 1))
+        return self._axes[0]
 
     @property
-    def _steps(self) -> int:
-        return round(180.0 / self.spacing_degrees)
+    def latitudes(self) -> NDArray[np.float64]:
+        """Degrees north from 90 to -90, shape [latitude]."""
+        return self._axes[1]
+
+    @cached_property
+    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        steps = round(180.0 / self.spacing_degrees)
+        eastward = np.linspace(0.0, 360.0, 2 * steps, endpoint=False)
+        return unchanging(eastward), unchanging(np.linspace(90.0, -90.0, steps + 1))

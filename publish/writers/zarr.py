@@ -148,16 +148,12 @@ class ZarrWriter:
         return self._pending[name][..., self._settings.levels.index(slab.level or 0), :, :]
 
     def _flush(self) -> None:
-        writing = [self._array(name)[self._place].write(values) for name, values in self._pending.items()]
-        for each in writing:
-            each.result()
+        for name, values in self._pending.items():
+            directory = self._directory / name
+            directory.mkdir(parents=True, exist_ok=True)
+            for key, octets in _shards(self._cube, name, self._place, values).items():
+                (directory / key).write_bytes(octets)
         self._pending = {}
-
-    def _array(self, name: str) -> tensorstore.TensorStore:
-        """A variable's array, of which nothing but shards is to be written."""
-        shards = {"driver": "file", "path": f"{self._directory / name}/", "file_io_sync": False}
-        spec = {"driver": "zarr3", "kvstore": shards, "metadata": _shape(self._cube, name)}
-        return tensorstore.open(spec, open=True, assume_metadata=True).result()
 
 
 def variable_of(key: str, layout: Layout) -> str:
@@ -209,6 +205,15 @@ def _coordinates(
     if any("percentile" in each.leading for each in variables):
         found.append(cf.percentile(cube.percentiles))
     return found
+
+
+def _shards(cube: Cube, name: str, place: int, values: np.ndarray) -> dict[str, bytes]:
+    """The shard of a variable at a lead time under its key, none of values that are all missing."""
+    spec = {"driver": "zarr3", "kvstore": {"driver": "memory"}, "metadata": _shape(cube, name)}
+    array = tensorstore.open(spec, open=True, assume_metadata=True).result()
+    array[place].write(values).result()
+    encoded: Any = array.kvstore
+    return {key.decode(): encoded[key] for key in encoded.list().result()}
 
 
 @lru_cache(maxsize=1024)
