@@ -69,7 +69,7 @@ def _column_below(
 def _lowest_above_ground(data: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Pressure [Pa], geopotential [m2 s-2] and virtual temperature [K], each [member, longitude, latitude].
 
-    Not a number where all levels are below the ground.
+    The pressure is not a number where all levels are below the ground.
     """
     surface_pressure = data["surface_air_pressure"].transpose("member", "longitude", "latitude").values
     surface_pressure, levels = surface_pressure.astype(np.float64), data["level"].values

@@ -121,7 +121,7 @@ class ZarrWriter:
     def close(self) -> list[EncodedFile]:
         """Finish the shards."""
         self._flush()
-        files = sorted(path for path in self._directory.rglob("*") if path.is_file() and path.name != ROOT)
+        files = sorted(path for path in self._directory.rglob("*") if path.is_file())
         members = self._header.members
         return [_encoded(self._cube.layout, self._directory, path, PART, members) for path in files]
 
